@@ -1,0 +1,62 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// MaxPage is the largest page a reader returns.
+const MaxPage = 200
+
+// Filter selects decisions. Empty fields select everything.
+type Filter struct {
+	User    UserID    // exact
+	Action  string    // action code, exact
+	Outcome string    // ALLOW, CHALLENGE, REVIEW or BLOCK
+	From    time.Time // inclusive
+	To      time.Time // exclusive
+	After   Cursor    // where the page before ended, "" for the first page
+	Limit   int       // at most MaxPage; 0 means 50
+}
+
+// Cursor is where a page ended, opaque to callers. A reader refuses a text that
+// it did not write with ErrCursor.
+type Cursor string
+
+// Page is one page of results, newest first, and where it ended. Next is ""
+// when nothing follows.
+type Page[T any] struct {
+	Items []T
+	Next  Cursor
+}
+
+// Decision is one tracked action as the console lists it.
+type Decision struct {
+	Position
+	ActionID
+	Time      time.Time
+	Outcome   string
+	State     ActionState // newest known state
+	Reason    string
+	Rule      string
+	RuleName  string
+	Set       int
+	Matches   json.RawMessage
+	Enrolled  bool
+	Country   string
+	IP        string // "" once erased
+	UserAgent string // "" once erased
+	Micros    int64
+}
+
+// Reader finds decisions. The SQL log and the ClickHouse archive implement it
+// and pass the same contract suite (package events/readertest).
+type Reader interface {
+	// Decisions returns the page of tracked actions that filter selects, newest
+	// first by (time, epoch, seq). It returns ErrCursor for a foreign cursor.
+	Decisions(ctx context.Context, filter Filter) (Page[Decision], error)
+	// Story returns every event about one action, oldest first, at most 1,000.
+	// It is empty when the action is not known.
+	Story(ctx context.Context, id ActionID) ([]Event, error)
+}

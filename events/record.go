@@ -1,0 +1,192 @@
+package events
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Kind names what happened. Values never change their meaning; new ones join.
+type Kind string
+
+// The kinds of events.
+const (
+	KindActionTracked        Kind = "action.tracked"
+	KindActionUpdated        Kind = "action.updated"
+	KindCeremonyBegun        Kind = "ceremony.begun"
+	KindCeremonySucceeded    Kind = "ceremony.succeeded"
+	KindCeremonyFailed       Kind = "ceremony.failed"
+	KindCeremonyDenied       Kind = "ceremony.denied"
+	KindCeremonyAbandoned    Kind = "ceremony.abandoned"
+	KindAuthenticatorAdded   Kind = "authenticator.added"
+	KindAuthenticatorRemoved Kind = "authenticator.removed"
+	KindUserUpdated          Kind = "user.updated"
+	KindUserDeleted          Kind = "user.deleted"
+	KindRuleSetPublished     Kind = "ruleset.published"
+	KindOperatorInvited      Kind = "operator.invited"
+	KindOperatorRegistered   Kind = "operator.registered"
+	KindOperatorSignedIn     Kind = "operator.signed-in"
+	KindLogRecovered         Kind = "log.recovered"
+)
+
+// The authors of a change, as the field By of the records names them. An
+// operator is "operator:" and the operator's id.
+const (
+	ByApplication = "backend" // a call with the server secret
+	ByPerson      = "person"  // the user, through a ceremony
+	ByManagement  = "management"
+	BySallyport   = "sallyport" // a background job
+)
+
+// ActionTracked is the decision about one action.
+type ActionTracked struct {
+	ActionID
+	State    ActionState     `json:"state"`
+	Outcome  string          `json:"outcome"`            // what the rules said: ALLOW, CHALLENGE, REVIEW or BLOCK
+	Reason   string          `json:"reason"`             // why this outcome: rule, default, fail-mode, enrolment-policy, management
+	Rule     string          `json:"rule,omitempty"`     // id of the rule that decided
+	RuleName string          `json:"ruleName,omitempty"` // its name at that time
+	Set      int             `json:"set"`                // number of the rule set
+	Matches  json.RawMessage `json:"matches,omitempty"`  // version-tagged, written by the rules codec
+	Enrolled bool            `json:"enrolled"`
+	Country  string          `json:"country,omitempty"` // ISO 3166-1 alpha-2, from the address
+	Shown    string          `json:"shown,omitempty"`   // hash-free template id of the text a challenge shows
+	Micros   int64           `json:"micros"`            // time to decide, without the commit
+}
+
+// ActionUpdated is a change of state by the backend or a reviewer.
+type ActionUpdated struct {
+	ActionID
+	State ActionState `json:"state"`
+	From  ActionState `json:"from"`
+	By    string      `json:"by"`
+}
+
+// Ceremony is one step of a ceremony. Step is one of the five ceremony kinds.
+type Ceremony struct {
+	Step Kind `json:"-"`
+	ActionID
+	State         ActionState     `json:"state,omitempty"` // of the action, when this step changed it
+	Challenge     ChallengeID     `json:"challenge,omitempty"`
+	Ceremony      string          `json:"ceremony,omitempty"` // "authentication" or "registration"
+	Purpose       string          `json:"purpose,omitempty"`  // "action" or "enrolment"
+	Method        Method          `json:"method,omitempty"`
+	Authenticator AuthenticatorID `json:"authenticator,omitempty"`
+	Reason        string          `json:"reason,omitempty"`  // stable code of a failure
+	Detail        string          `json:"detail,omitempty"`  // the library's text, for the audit trail only
+	Tries         int             `json:"tries,omitempty"`   // ceremonies answered wrongly so far
+	Digest        string          `json:"digest,omitempty"`  // base64url SHA-256 of what the challenge commits to
+	Shown         bool            `json:"shown,omitempty"`   // our page displayed the text
+	Receipt       json.RawMessage `json:"receipt,omitempty"` // on success: the bytes that prove it
+}
+
+// AuthenticatorAdded is a new authenticator of a user.
+type AuthenticatorAdded struct {
+	ActionID
+	Authenticator AuthenticatorID `json:"authenticator"`
+	Method        Method          `json:"method"`
+	AAGUID        string          `json:"aaguid,omitempty"`
+	Synced        bool            `json:"synced"` // backup eligible: the passkey can leave its device
+	By            string          `json:"by"`
+}
+
+// AuthenticatorRemoved is an authenticator that was taken from a user.
+type AuthenticatorRemoved struct {
+	ActionID
+	Authenticator AuthenticatorID `json:"authenticator"`
+	Method        Method          `json:"method"`
+	By            string          `json:"by"`
+}
+
+// UserUpdated is a change of a user's attributes. Values are personal fields.
+type UserUpdated struct {
+	ActionID
+	Fields []string `json:"fields"` // names of the changed attributes
+	By     string   `json:"by"`
+}
+
+// UserDeleted is the end of a user.
+type UserDeleted struct {
+	ActionID
+	By string `json:"by"`
+}
+
+// RuleSetPublished is a new current rule set.
+type RuleSetPublished struct {
+	ActionID
+	Set    int    `json:"set"`
+	Author string `json:"author"`
+	Note   string `json:"note,omitempty"`
+	SHA256 string `json:"sha256"` // of the set's canonical bytes, hexadecimal
+}
+
+// OperatorChanged is a step in the life of a console account. Step is one of
+// the three operator kinds.
+type OperatorChanged struct {
+	Step Kind `json:"-"`
+	ActionID
+	Operator string `json:"operator,omitempty"`
+	Role     string `json:"role,omitempty"`
+	By       string `json:"by"`
+}
+
+// LogRecovered says that an operator accepted the loss of events.
+type LogRecovered struct {
+	ActionID
+	OldEpoch Epoch  `json:"oldEpoch"`
+	LogHead  uint64 `json:"logHead"`  // last seq the log had
+	SeenHead uint64 `json:"seenHead"` // last seq another part had seen
+}
+
+// Of returns the action itself; every record embeds it.
+func (id ActionID) Of() ActionID { return id }
+
+// Kind implements Record.
+func (ActionTracked) Kind() Kind        { return KindActionTracked }
+func (ActionUpdated) Kind() Kind        { return KindActionUpdated }
+func (c Ceremony) Kind() Kind           { return c.Step }
+func (AuthenticatorAdded) Kind() Kind   { return KindAuthenticatorAdded }
+func (AuthenticatorRemoved) Kind() Kind { return KindAuthenticatorRemoved }
+func (UserUpdated) Kind() Kind          { return KindUserUpdated }
+func (UserDeleted) Kind() Kind          { return KindUserDeleted }
+func (RuleSetPublished) Kind() Kind     { return KindRuleSetPublished }
+func (o OperatorChanged) Kind() Kind    { return o.Step }
+func (LogRecovered) Kind() Kind         { return KindLogRecovered }
+
+// After implements Record.
+func (r ActionTracked) After() ActionState { return r.State }
+func (r ActionUpdated) After() ActionState { return r.State }
+func (c Ceremony) After() ActionState      { return c.State }
+func (ActionID) After() ActionState        { return "" }
+
+// Decode reads the body of an event back into its record.
+func (d Draft) Decode() (Record, error) {
+	var record Record
+	switch d.Kind {
+	case KindActionTracked:
+		record = &ActionTracked{}
+	case KindActionUpdated:
+		record = &ActionUpdated{}
+	case KindCeremonyBegun, KindCeremonySucceeded, KindCeremonyFailed, KindCeremonyDenied, KindCeremonyAbandoned:
+		record = &Ceremony{Step: d.Kind}
+	case KindAuthenticatorAdded:
+		record = &AuthenticatorAdded{}
+	case KindAuthenticatorRemoved:
+		record = &AuthenticatorRemoved{}
+	case KindUserUpdated:
+		record = &UserUpdated{}
+	case KindUserDeleted:
+		record = &UserDeleted{}
+	case KindRuleSetPublished:
+		record = &RuleSetPublished{}
+	case KindOperatorInvited, KindOperatorRegistered, KindOperatorSignedIn:
+		record = &OperatorChanged{Step: d.Kind}
+	case KindLogRecovered:
+		record = &LogRecovered{}
+	default:
+		return nil, fmt.Errorf("event kind %q is not known to this build", d.Kind)
+	}
+	if err := json.Unmarshal(d.Body, record); err != nil {
+		return nil, fmt.Errorf("read body of %s: %w", d.Kind, err)
+	}
+	return record, nil
+}
