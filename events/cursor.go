@@ -25,7 +25,7 @@ func (c Cursor) Split() (time.Time, Position, error) {
 		return time.Time{}, Position{}, nil
 	}
 	b, err := base64.RawURLEncoding.DecodeString(string(c))
-	if err != nil || len(b) != 24 {
+	if err != nil || len(b) != 24 || len(c) != 32 { // the decoder skips line ends
 		return time.Time{}, Position{}, ErrCursor
 	}
 	t := time.UnixMicro(int64(binary.BigEndian.Uint64(b[0:]))).UTC()

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -63,7 +64,8 @@ type Event struct {
 	Draft
 }
 
-// NewDraft fixes the bytes of an event. It fails only when record or personal
+// NewDraft fixes the bytes of an event. Bytes of a personal value that are not
+// UTF-8 become U+FFFD, as JSON can't carry them. It fails only when record
 // cannot be written as JSON.
 func NewDraft(record Record, personal Personal, now time.Time) (Draft, error) {
 	draft := Draft{
@@ -78,13 +80,17 @@ func NewDraft(record Record, personal Personal, now time.Time) (Draft, error) {
 		draft.Body = body
 		return draft, nil
 	}
+	clean := make(Personal, len(personal)) // what is hashed must be what is stored
+	for name, value := range personal {
+		clean[strings.ToValidUTF8(name, "\uFFFD")] = strings.ToValidUTF8(value, "\uFFFD")
+	}
 	draft.Salt = make([]byte, 16)
 	rand.Read(draft.Salt)
-	draft.Personal, err = json.Marshal(personal)
+	draft.Personal, err = json.Marshal(clean)
 	if err != nil {
 		return Draft{}, fmt.Errorf("write personal fields of %s: %w", draft.Kind, err)
 	}
-	draft.Body = withHashes(body, personal, draft.Salt)
+	draft.Body = withHashes(body, clean, draft.Salt)
 	return draft, nil
 }
 

@@ -9,6 +9,9 @@ import (
 // MaxPage is the largest page a reader returns.
 const MaxPage = 200
 
+// MaxStory is how many events of one action a reader returns.
+const MaxStory = 1000
+
 // Filter selects decisions. Empty fields select everything.
 type Filter struct {
 	User    UserID    // exact
@@ -17,12 +20,20 @@ type Filter struct {
 	From    time.Time // inclusive
 	To      time.Time // exclusive
 	After   Cursor    // where the page before ended, "" for the first page
-	Limit   int       // at most MaxPage; 0 means 50
+	Limit   int       // 1 to MaxPage; 0 means 50
 }
 
 // Cursor is where a page ended, opaque to callers. A reader refuses a text that
 // it did not write with ErrCursor.
 type Cursor string
+
+// PageSize is the number of items that the filter asks for.
+func (f Filter) PageSize() int {
+	if f.Limit == 0 {
+		return 50
+	}
+	return min(max(f.Limit, 1), MaxPage)
+}
 
 // Page is one page of results, newest first, and where it ended. Next is ""
 // when nothing follows.
@@ -54,9 +65,11 @@ type Decision struct {
 // and pass the same contract suite (package events/readertest).
 type Reader interface {
 	// Decisions returns the page of tracked actions that filter selects, newest
-	// first by (time, epoch, seq). It returns ErrCursor for a foreign cursor.
+	// first by (time, epoch, seq). A limit outside 1 to MaxPage is brought inside,
+	// 0 becomes 50. It returns ErrCursor for a foreign cursor.
 	Decisions(ctx context.Context, filter Filter) (Page[Decision], error)
-	// Story returns every event about one action, oldest first, at most 1,000.
+	// Story returns every event about one action in the order of SortStory, at
+	// most the first MaxStory.
 	// It is empty when the action is not known.
 	Story(ctx context.Context, id ActionID) ([]Event, error)
 }

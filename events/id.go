@@ -1,6 +1,7 @@
 package events
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -48,20 +49,34 @@ func (p Position) String() string {
 // ErrPosition is returned by ParsePosition for text that is no position.
 var ErrPosition = errors.New("a position is 16 hexadecimal digits, a dash and a number")
 
-// ParsePosition reads what Position.String writes.
+// MarshalText writes the epoch as String does: as a JSON number it would lose
+// digits in every reader that keeps numbers as doubles.
+func (e Epoch) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+
+// UnmarshalText reads what MarshalText writes; anything else is ErrPosition.
+func (e *Epoch) UnmarshalText(text []byte) error {
+	var raw [8]byte
+	if len(text) != 16 {
+		return ErrPosition
+	}
+	if _, err := hex.Decode(raw[:], text); err != nil {
+		return ErrPosition
+	}
+	*e = Epoch(binary.BigEndian.Uint64(raw[:]))
+	return nil
+}
+
+// ParsePosition reads what Position.String writes and nothing else: two texts
+// never name one position.
 func ParsePosition(text string) (Position, error) {
-	epoch, seq, found := strings.Cut(text, "-")
-	raw, err := hex.DecodeString(epoch)
-	if !found || err != nil || len(raw) != 8 {
+	epoch, seq, _ := strings.Cut(text, "-")
+	var p Position
+	if err := p.Epoch.UnmarshalText([]byte(epoch)); err != nil {
+		return Position{}, err
+	}
+	var err error
+	if p.Seq, err = strconv.ParseUint(seq, 10, 64); err != nil || p.String() != text {
 		return Position{}, ErrPosition
 	}
-	n, err := strconv.ParseUint(seq, 10, 64)
-	if err != nil {
-		return Position{}, ErrPosition
-	}
-	var e uint64
-	for _, b := range raw {
-		e = e<<8 | uint64(b)
-	}
-	return Position{Epoch: Epoch(e), Seq: n}, nil
+	return p, nil
 }

@@ -158,7 +158,8 @@ func (r ActionUpdated) After() ActionState { return r.State }
 func (c Ceremony) After() ActionState      { return c.State }
 func (ActionID) After() ActionState        { return "" }
 
-// Decode reads the body of an event back into its record.
+// Decode reads the body of an event back into its record. The record is a
+// pointer, such as *ActionTracked, and has the event's kind.
 func (d Draft) Decode() (Record, error) {
 	var record Record
 	switch d.Kind {
