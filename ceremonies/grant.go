@@ -1,6 +1,8 @@
 package ceremonies
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/events"
@@ -22,6 +24,17 @@ const (
 	UsePage Use = "page"
 )
 
+func (u Use) valid() bool {
+	return u == UseAccess || u == UseResult || u == UseLink || u == UsePage
+}
+
+// The scopes that a grant can carry. They are the wire protocol's
+// (CONTRACT 1.3); a grant holds them separated by spaces.
+const (
+	ScopeRead = "read:authenticators"
+	ScopeAdd  = "add:authenticators"
+)
+
 // Grant is what a token says, once its signature, time and use were checked.
 type Grant struct {
 	ID         string // random; what makes a link one-time
@@ -30,4 +43,11 @@ type Grant struct {
 	Scopes     string // space separated; add:authenticators allows enrolment
 	Generation int64
 	Expires    time.Time
+}
+
+// Allows reports whether the grant carries a scope.
+func (g Grant) Allows(scope string) bool { return hasScope(g.Scopes, scope) }
+
+func hasScope(scopes, scope string) bool {
+	return slices.Contains(strings.Fields(scopes), scope)
 }

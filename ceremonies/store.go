@@ -104,6 +104,9 @@ var (
 	ErrNoAction = errors.New("no such action")
 	// ErrNotOpen: the action is not waiting for a challenge any more.
 	ErrNotOpen = errors.New("the action is not waiting for a challenge")
+	// ErrEnrolledMeanwhile: the person was to get their first authenticator, and
+	// has one by now (see Outcome.OnlyFirst).
+	ErrEnrolledMeanwhile = errors.New("the person has an authenticator by now")
 	// ErrCredentialExists: the credential id is registered already, to anyone.
 	ErrCredentialExists = errors.New("the passkey is registered already")
 )
@@ -116,6 +119,10 @@ type Outcome struct {
 	Proof *Authenticator
 	// New is the authenticator to add; nil on failure and for authentications.
 	New *Authenticator
+	// OnlyFirst is set when New was allowed because the person had no
+	// authenticator. Finish must find that still true inside its transaction:
+	// otherwise it is ErrEnrolledMeanwhile, like ErrCredentialExists.
+	OnlyFirst bool
 	// Denied is set when the person said "I didn't ask for this". The action
 	// fails, the user's token generation is raised.
 	Denied bool

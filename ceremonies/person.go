@@ -1,0 +1,90 @@
+package ceremonies
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/webauthn"
+
+	"github.com/sallyport/sallyport/events"
+)
+
+// Client is what is known of the browser or app that answered.
+type Client struct {
+	UserAgent string
+	DeviceID  string
+}
+
+// personal are the client's values beside an event's body.
+func (c Client) personal() events.Personal {
+	p := events.Personal{}
+	if c.UserAgent != "" {
+		p[events.PersonalUserAgent] = c.UserAgent
+	}
+	if c.DeviceID != "" {
+		p[events.PersonalDevice] = c.DeviceID
+	}
+	return p
+}
+
+// person is an account as the library sees it.
+type person struct {
+	handle        []byte
+	name, display string
+	credentials   []webauthn.Credential
+}
+
+// person reads the account's passkeys. Other authenticators have no credential.
+func (a Account) person() (*person, error) {
+	p := &person{handle: a.Handle, name: first(a.Username, a.Email, string(a.User))}
+	p.display = first(a.DisplayName, p.name)
+	for _, authenticator := range a.Authenticators {
+		if len(authenticator.Credential) == 0 {
+			continue
+		}
+		var credential webauthn.Credential
+		if err := json.Unmarshal(authenticator.Credential, &credential); err != nil {
+			return nil, fmt.Errorf("read credential of authenticator %s: %w", authenticator.ID, err)
+		}
+		p.credentials = append(p.credentials, credential)
+	}
+	return p, nil
+}
+
+func (p *person) WebAuthnID() []byte                         { return p.handle }
+func (p *person) WebAuthnName() string                       { return p.name }
+func (p *person) WebAuthnDisplayName() string                { return p.display }
+func (p *person) WebAuthnCredentials() []webauthn.Credential { return p.credentials }
+
+// first is the first text that is not empty.
+func first(texts ...string) string {
+	for _, text := range texts {
+		if text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// clip cuts a name to a length that authenticators can be expected to take.
+func clip(name string) string {
+	runes := []rune(name)
+	return string(runes[:min(len(runes), maxName)])
+}
+
+// detail is the text of a cause for the audit trail.
+func detail(err error) string {
+	if err == nil {
+		return ""
+	}
+	var library *protocol.Error
+	if errors.As(err, &library) && library.DevInfo != "" {
+		return library.Details + ": " + library.DevInfo
+	}
+	return err.Error()
+}
+
+func base64URL(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

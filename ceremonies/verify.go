@@ -1,0 +1,157 @@
+package ceremonies
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/webauthn"
+)
+
+// assertion is a verified answer: the credential to store back, and a note for
+// the audit trail when something was accepted that is worth knowing.
+type assertion struct {
+	credential *webauthn.Credential
+	note       string
+}
+
+// parseAssertion reads an answer without verifying anything. What cannot be read
+// is refused before the challenge is taken: it is a broken client, not a try.
+func parseAssertion(response []byte) (*protocol.ParsedCredentialAssertionData, *RefusedError) {
+	if len(response) > MaxAnswer {
+		return nil, refuse(CodeInvalidRequest, ReasonMalformed, fmt.Errorf("the answer has more than %d bytes", MaxAnswer))
+	}
+	answer, err := protocol.ParseCredentialRequestResponseBytes(response)
+	if err != nil {
+		return nil, refuse(CodeInvalidRequest, ReasonMalformed, err)
+	}
+	return answer, nil
+}
+
+// verifyAssertion is WebAuthn L3, section 7.2, plus what the library leaves to
+// the relying party: kind and purpose of the challenge, whose passkey it is, and
+// what a counter or a backup flag that went the wrong way means.
+func (rp *RelyingParty) verifyAssertion(challenge Challenge, data webauthn.SessionData, user *person, answer *protocol.ParsedCredentialAssertionData) (assertion, *RefusedError) {
+	if refused := challenge.is(Authentication, ForAction); refused != nil {
+		return assertion{}, refused
+	}
+	index := slices.IndexFunc(user.credentials, func(c webauthn.Credential) bool { return bytes.Equal(c.ID, answer.RawID) })
+	if index < 0 {
+		// A browser forgets a passkey that it hears is unknown. So say so only of a
+		// passkey that names this very person, never of somebody else's.
+		if bytes.Equal(answer.Response.UserHandle, user.handle) {
+			return assertion{}, refuse(CodeUnknownCredential, ReasonUnknownCredential, nil)
+		}
+		return assertion{}, refuse(CodeInvalidCredential, ReasonForeignCredential, nil)
+	}
+	// Asked here, because the library takes an empty list for "any passkey".
+	if !slices.ContainsFunc(data.AllowedCredentialIDs, func(id []byte) bool { return bytes.Equal(id, answer.RawID) }) {
+		return assertion{}, refuse(CodeInvalidCredential, ReasonNotOffered, nil)
+	}
+	stored := user.credentials[index]
+	flags := answer.Response.AuthenticatorData.Flags
+	var note string
+	if flags.HasBackupEligible() && !stored.Flags.BackupEligible {
+		// The flag must not change (step 17), but providers that begin to sync do
+		// change it, and an imported passkey comes without it. Becoming synced
+		// lowers what the passkey is worth, and rules can see it, so it is let
+		// through and recorded. The other way round would raise it: the library
+		// refuses that.
+		note = "the passkey became synced"
+		stored.Flags.BackupEligible = true
+	}
+	owner := *user
+	owner.credentials = slices.Clone(user.credentials)
+	owner.credentials[index] = stored
+	// A passkey that was offered and has been removed since must not spoil the
+	// answer of another one.
+	data.AllowedCredentialIDs = slices.DeleteFunc(slices.Clone(data.AllowedCredentialIDs), func(id []byte) bool {
+		return !slices.ContainsFunc(user.credentials, func(c webauthn.Credential) bool { return bytes.Equal(c.ID, id) })
+	})
+
+	credential, err := rp.library.ValidateLogin(&owner, data, answer)
+	if err != nil {
+		return assertion{}, refuse(CodeInvalidCredential, rp.assertionReason(data, user, stored, answer, err), err)
+	}
+	if credential.Authenticator.CloneWarning {
+		regress := fmt.Sprintf("%s: %d after %d", ReasonSignCountRegress,
+			answer.Response.AuthenticatorData.Counter, stored.Authenticator.SignCount)
+		if !credential.Flags.BackupEligible && rp.signCount == RefuseSignCountRegress {
+			return assertion{}, refuse(CodeInvalidCredential, ReasonSignCountRegress, errors.New(regress))
+		}
+		note = join(note, regress)
+		// The warning is about this answer. Kept, it would taint every later one.
+		credential.Authenticator.CloneWarning = false
+	}
+	return assertion{credential: credential, note: note}, nil
+}
+
+// is refuses a challenge that was begun for something else.
+func (c Challenge) is(kind Kind, purpose Purpose) *RefusedError {
+	switch {
+	case c.Kind != kind:
+		return refuse(CodeInvalidRequest, ReasonWrongKind, nil)
+	case c.Purpose != purpose:
+		return refuse(CodeInvalidRequest, ReasonWrongPurpose, nil)
+	}
+	return nil
+}
+
+// assertionReason finds the stable reason of a failed authentication from the
+// answer itself, since the library's texts are free to change.
+func (rp *RelyingParty) assertionReason(data webauthn.SessionData, user *person, stored webauthn.Credential,
+	answer *protocol.ParsedCredentialAssertionData, err error,
+) string {
+	if handle := answer.Response.UserHandle; len(handle) > 0 && !bytes.Equal(handle, user.handle) {
+		return ReasonUserHandle
+	}
+	auth := answer.Response.AuthenticatorData
+	if reason := rp.ceremonyReason(protocol.AssertCeremony, data, answer.Response.CollectedClientData, auth); reason != "" {
+		return reason
+	}
+	var library *protocol.Error
+	switch {
+	case errors.As(err, &library) && library.Type == protocol.ErrAssertionSignature.Type:
+		return ReasonBadSignature
+	case auth.Flags.HasBackupEligible() != stored.Flags.BackupEligible,
+		auth.Flags.HasBackupState() && !auth.Flags.HasBackupEligible():
+		return ReasonBackupFlags
+	}
+	return ReasonVerificationFailed
+}
+
+// ceremonyReason finds what is wrong with the parts that both ceremonies share,
+// "" when they are right.
+func (rp *RelyingParty) ceremonyReason(want protocol.CeremonyType, data webauthn.SessionData,
+	client protocol.CollectedClientData, auth protocol.AuthenticatorData,
+) string {
+	hash := sha256.Sum256([]byte(rp.id))
+	switch {
+	case client.Type != want:
+		return ReasonWrongType
+	case client.Challenge != data.Challenge:
+		return ReasonChallengeMismatch
+	case !protocol.IsOriginInHaystack(client.Origin, rp.origins):
+		return ReasonOriginMismatch
+	case client.CrossOrigin || client.TopOrigin != "":
+		return ReasonCrossOrigin
+	case !bytes.Equal(auth.RPIDHash, hash[:]):
+		return ReasonRelyingParty
+	case !auth.Flags.HasUserPresent():
+		return ReasonUserNotPresent
+	case !auth.Flags.HasUserVerified():
+		return ReasonUserNotVerified
+	}
+	return ""
+}
+
+// join puts two notes together.
+func join(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}
