@@ -1,0 +1,135 @@
+package rules
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+var (
+	fieldName  = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,63}$`)
+	actionCode = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+	ruleID     = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
+)
+
+// Check compiles a definition without keeping the result. It returns what is
+// wrong with it, at most MaxProblems, and nothing when it could be published.
+func Check(d Definition) []Problem {
+	_, problems := compile(Version{Definition: d})
+	return problems
+}
+
+// checker collects problems while it walks through a definition.
+type checker struct {
+	problems []Problem
+	ids      map[string]string // rule id to the path of the rule that has it
+	rules    int
+}
+
+func (c *checker) report(field, rule, format string, args ...any) {
+	c.add(Problem{Field: field, Rule: rule, Message: fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) add(p Problem) {
+	if len(c.problems) < MaxProblems {
+		c.problems = append(c.problems, p)
+	}
+}
+
+func (c *checker) fields(fields []Field) {
+	if len(fields) > MaxFields {
+		c.report("fields", "", "there are %d fields; at most %d are allowed", len(fields), MaxFields)
+	}
+	seen := map[string]bool{}
+	for i, f := range fields {
+		path := fmt.Sprintf("fields[%d]", i)
+		switch {
+		case !fieldName.MatchString(f.Name):
+			c.report(path+".name", "", "the name %s must be 1 to 64 letters, digits and underscores, and not begin with a digit", quoted(f.Name))
+		case celReserved[f.Name]:
+			c.report(path+".name", "", "%q is a reserved word of CEL", f.Name)
+		case seen[f.Name]:
+			c.report(path+".name", "", "%q is declared twice", f.Name)
+		}
+		seen[f.Name] = true
+		if f.celType() == nil {
+			c.report(path+".type", "", "the type must be string, number or boolean")
+		}
+		c.text(path+".description", "", f.Description, MaxDescriptionRunes)
+	}
+}
+
+// celReserved are words that cannot follow a dot in CEL or stand for themselves.
+var celReserved = map[string]bool{"in": true, "true": true, "false": true, "null": true}
+
+// action checks everything about an action but its conditions.
+func (c *checker) action(path string, a *ActionRules) {
+	c.oneOf(path+".default", "", string(a.Default), outcomes)
+	c.oneOf(path+".onFailure", "", string(a.OnFailure), outcomes)
+	c.oneOf(path+".unenrolled", "", string(a.Unenrolled), []string{string(UnenrolledAllow), string(UnenrolledReview), string(UnenrolledBlock)})
+	c.text(path+".prompt", "", a.Prompt, MaxPromptRunes)
+	c.rules += len(a.Rules)
+	for i := range a.Rules {
+		c.rule(fmt.Sprintf("%s.rules[%d]", path, i), &a.Rules[i])
+	}
+}
+
+var outcomes = []string{string(Allow), string(Challenge), string(Review), string(Block)}
+
+func (c *checker) rule(path string, r *Rule) {
+	if !ruleID.MatchString(r.ID) {
+		c.report(path+".id", r.ID, "the id %s must be 1 to 64 lower-case letters, digits and dashes", quoted(r.ID))
+	} else if other, taken := c.ids[r.ID]; taken {
+		c.report(path+".id", r.ID, "the id is already that of %s", other)
+	} else {
+		c.ids[r.ID] = path
+	}
+	if strings.TrimSpace(r.Name) == "" {
+		c.report(path+".name", r.ID, "a name is missing")
+	}
+	c.text(path+".name", r.ID, r.Name, MaxNameRunes)
+	c.text(path+".description", r.ID, r.Description, MaxDescriptionRunes)
+	if r.Outcome == "" {
+		c.report(path+".outcome", r.ID, "an outcome is missing: %s", strings.Join(outcomes, ", "))
+	}
+	c.oneOf(path+".outcome", r.ID, string(r.Outcome), outcomes)
+	c.oneOf(path+".mode", r.ID, string(r.Mode), []string{string(Live), string(Shadow), string(Off)})
+	c.oneOf(path+".onError", r.ID, string(r.OnError), []string{string(ErrorFails), string(ErrorMatches), string(ErrorIgnored)})
+	c.oneOf(path+".onUnknown", r.ID, string(r.OnUnknown), []string{string(UnknownIgnored), string(UnknownMatches)})
+	if len(r.Tags) > MaxTags {
+		c.report(path+".tags", r.ID, "there are %d tags; at most %d are allowed", len(r.Tags), MaxTags)
+	}
+	for i, tag := range r.Tags {
+		c.text(fmt.Sprintf("%s.tags[%d]", path, i), r.ID, tag, MaxNameRunes)
+	}
+}
+
+// oneOf accepts the empty text, which stands for the default.
+func (c *checker) oneOf(path, rule, value string, allowed []string) {
+	if value != "" && !slices.Contains(allowed, value) {
+		c.report(path, rule, "%s is not one of %s", quoted(value), strings.Join(allowed, ", "))
+	}
+}
+
+func (c *checker) text(path, rule, value string, limit int) {
+	switch {
+	case !utf8.ValidString(value):
+		c.report(path, rule, "the text is not valid UTF-8")
+	case utf8.RuneCountInString(value) > limit:
+		c.report(path, rule, "the text has %d characters; at most %d are allowed", utf8.RuneCountInString(value), limit)
+	case strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' && r != '\r' }):
+		c.report(path, rule, "the text holds a control character")
+	}
+}
+
+// quoted shows a value in a message, cut so that no message grows with it.
+func quoted(s string) string {
+	const most = 80
+	if len(s) > most {
+		s = s[:most] + "…"
+	}
+	return fmt.Sprintf("%q", s)
+}

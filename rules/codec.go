@@ -1,0 +1,154 @@
+package rules
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"cel.dev/cel-go/common/types"
+)
+
+// codecVersion tags what EncodeFacts and EncodeMatches write. A reader of a
+// later version must still read this one: decisions are kept for years.
+const codecVersion = 1
+
+// FactValue is one fact of a decision, ready to be shown.
+type FactValue struct {
+	Name  string `json:"name"`
+	Type  string `json:"type"`
+	Doc   string `json:"doc"`
+	Known bool   `json:"known"`
+	Value any    `json:"value,omitempty"` // string, float64, bool or RFC 3339 time, nil when unknown
+}
+
+// factsRecord is the stored form of facts: known ones only, by name.
+type factsRecord struct {
+	Version int            `json:"v"`
+	Facts   map[string]any `json:"facts"`
+	Custom  map[string]any `json:"custom,omitempty"`
+}
+
+// EncodeFacts writes the known facts as version-tagged JSON. Custom values are
+// written whether they are declared or not, so that a rule set that declares
+// them later can be tried on past decisions.
+func EncodeFacts(f *Facts) ([]byte, error) {
+	out := make([]byte, 0, 768)
+	out = append(out, `{"v":1,"facts":{`...)
+	first := true
+	key := func(name string) {
+		if !first {
+			out = append(out, ',')
+		}
+		first = false
+		out = appendJSON(out, name)
+		out = append(out, ':')
+	}
+	for _, b := range builtins() {
+		switch v := b.read(f).(type) {
+		case nil:
+		case types.Timestamp:
+			key(b.Name)
+			out = append(out, '"')
+			out = v.AppendFormat(out, time.RFC3339Nano)
+			out = append(out, '"')
+		default:
+			key(b.Name)
+			out = appendJSON(out, v.Value())
+		}
+	}
+	out = append(out, '}')
+	if len(f.Custom) > 0 {
+		out = append(out, `,"custom":{`...)
+		first = true
+		for _, name := range slices.Sorted(maps.Keys(f.Custom)) {
+			switch v := f.Custom[name].(type) {
+			case string, bool:
+				key(name)
+				out = appendJSON(out, v)
+			case float64:
+				if numberValue(v) != nil {
+					key(name)
+					out = appendJSON(out, v)
+				}
+			default:
+				return nil, fmt.Errorf("encode facts: custom value %q is a %T", name, v)
+			}
+		}
+		out = append(out, '}')
+	}
+	return append(out, '}'), nil
+}
+
+// appendJSON writes a string, a finite number or a boolean, which cannot fail.
+func appendJSON(out []byte, v any) []byte {
+	text, _ := json.Marshal(v)
+	return append(out, text...)
+}
+
+// ListFacts reads what EncodeFacts wrote: every built-in fact in the order of
+// the vocabulary, then every field of fields, unknown ones without a value.
+// Nothing encoded, as after an erasure, gives an empty list.
+func ListFacts(encoded []byte, fields []Field) ([]FactValue, error) {
+	if len(encoded) == 0 {
+		return []FactValue{}, nil
+	}
+	var record factsRecord
+	if err := json.Unmarshal(encoded, &record); err != nil {
+		return nil, fmt.Errorf("read facts: %w", err)
+	}
+	if record.Version != codecVersion {
+		return nil, fmt.Errorf("read facts: version %d is not known to this build", record.Version)
+	}
+	list := make([]FactValue, 0, len(builtins())+len(fields))
+	for _, b := range builtins() {
+		value, ok := record.Facts[b.Name]
+		list = append(list, FactValue{Name: b.Name, Type: b.Type, Doc: b.Doc, Known: ok, Value: value})
+	}
+	facts := Facts{Custom: record.Custom}
+	for i := range fields {
+		f := &fields[i]
+		value := FactValue{Name: customPrefix + f.Name, Type: string(f.Type), Doc: f.Description}
+		if v := customValue(&facts, f); v != nil {
+			value.Known, value.Value = true, v.Value()
+		}
+		list = append(list, value)
+	}
+	return list, nil
+}
+
+// matchesRecord is the stored form of a decision's matches.
+type matchesRecord struct {
+	Version int     `json:"v"`
+	Count   int     `json:"count"`
+	Matches []Match `json:"matches"`
+}
+
+// EncodeMatches writes the matches of a decision, and how many there were in
+// all, as version-tagged JSON. It holds no value of a fact.
+func EncodeMatches(matches []Match, count int) (json.RawMessage, error) {
+	if matches == nil {
+		matches = []Match{}
+	}
+	text, err := json.Marshal(matchesRecord{Version: codecVersion, Count: count, Matches: matches})
+	if err != nil {
+		return nil, fmt.Errorf("encode matches: %w", err)
+	}
+	return text, nil
+}
+
+// DecodeMatches reads what EncodeMatches wrote. Nothing encoded means none.
+func DecodeMatches(encoded json.RawMessage) ([]Match, int, error) {
+	if len(encoded) == 0 {
+		return nil, 0, nil
+	}
+	var record matchesRecord
+	if err := json.Unmarshal(encoded, &record); err != nil {
+		return nil, 0, fmt.Errorf("read matches: %w", err)
+	}
+	if record.Version != codecVersion {
+		return nil, 0, fmt.Errorf("read matches: version %d is not known to this build", record.Version)
+	}
+	return record.Matches, record.Count, nil
+}

@@ -1,0 +1,173 @@
+package rules
+
+import (
+	"fmt"
+	"sync"
+
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+)
+
+// Set is a compiled definition. It is immutable and safe for concurrent use.
+type Set struct {
+	version   Version
+	actions   map[string]*action
+	otherwise *action
+	slots     map[string]int // fact name to its place in an activation
+	readers   []func(*Facts) ref.Val
+	unknowns  []ref.Val // what a condition sees in a slot without a value
+	pool      sync.Pool // of *activation
+}
+
+// action is the compiled form of one ActionRules.
+type action struct {
+	ActionRules // defaults filled in
+	rules       []compiled
+	reads       []int // slots that some rule reads
+}
+
+// compiled is a rule that is evaluated: live or shadow.
+type compiled struct {
+	*Rule
+	*condition
+}
+
+// Compile makes a published definition ready to evaluate. It returns a
+// *CompileError with every problem that Check finds.
+func Compile(v Version) (*Set, error) {
+	set, problems := compile(v)
+	if len(problems) > 0 {
+		return nil, &CompileError{Problems: problems}
+	}
+	return set, nil
+}
+
+func compile(v Version) (*Set, []Problem) {
+	d := v.Definition
+	c := &checker{ids: map[string]string{}}
+	c.fields(d.Fields)
+	language, err := newCompiler(d.Fields)
+	if err != nil {
+		c.report("fields", "", "%v", err)
+		return nil, c.problems
+	}
+	s := &Set{version: v, actions: make(map[string]*action, len(d.Actions))}
+	s.layOut(d.Fields)
+	if len(d.Actions) > MaxActions {
+		c.report("actions", "", "there are %d actions; at most %d are allowed", len(d.Actions), MaxActions)
+		return nil, c.problems
+	}
+	for i := range d.Actions {
+		a, path := &d.Actions[i], fmt.Sprintf("actions[%d]", i)
+		if !actionCode.MatchString(a.Code) {
+			c.report(path+".code", "", "the code %s must be 1 to 64 letters, digits, dashes and underscores", quoted(a.Code))
+		} else if s.actions[a.Code] != nil {
+			c.report(path+".code", "", "the action %q is listed twice", a.Code)
+		}
+		s.actions[a.Code] = s.compileAction(c, language, path, a, d.Fields)
+	}
+	s.otherwise = s.compileAction(c, language, "otherwise", &d.Otherwise, d.Fields)
+	if c.rules > MaxRules {
+		c.report("actions", "", "there are %d rules; at most %d are allowed", c.rules, MaxRules)
+	}
+	if len(c.problems) > 0 {
+		return nil, c.problems
+	}
+	s.pool.New = func() any { return &activation{slots: s.slots, values: make([]ref.Val, len(s.readers))} }
+	return s, nil
+}
+
+// layOut gives every fact a slot: the built-in ones first, then the declared.
+func (s *Set) layOut(fields []Field) {
+	s.slots = make(map[string]int, len(builtins())+len(fields))
+	add := func(name string, read func(*Facts) ref.Val) {
+		s.slots[name] = len(s.readers)
+		s.readers = append(s.readers, read)
+		s.unknowns = append(s.unknowns, types.NewUnknown(0, types.NewAttributeTrail(name)))
+	}
+	for _, b := range builtins() {
+		add(b.Name, b.read)
+	}
+	for i := range fields {
+		field := &fields[i]
+		add(customPrefix+field.Name, func(f *Facts) ref.Val { return customValue(f, field) })
+	}
+}
+
+func (s *Set) compileAction(c *checker, language *compiler, path string, a *ActionRules, fields []Field) *action {
+	c.action(path, a)
+	for _, message := range checkPrompt(a.Prompt, fields) {
+		c.report(path+".prompt", "", "%s", message)
+	}
+	out := &action{ActionRules: withDefaults(*a)}
+	if c.rules > MaxRules {
+		return out // compile reports it; the rest is not worth the time
+	}
+	reads := map[int]bool{}
+	var cost uint64
+	for i := range out.Rules {
+		r := &out.Rules[i]
+		cond, problems := language.compile(r.When)
+		for _, p := range problems {
+			p.Field, p.Rule = fmt.Sprintf("%s.rules[%d].when", path, i), r.ID
+			c.add(p)
+		}
+		if cond == nil || r.Mode == Off {
+			continue
+		}
+		cost += cond.cost
+		for _, name := range cond.reads {
+			if slot := s.slots[name]; !reads[slot] {
+				reads[slot] = true
+				out.reads = append(out.reads, slot)
+			}
+		}
+		out.rules = append(out.rules, compiled{r, cond})
+	}
+	if cost > MaxActionCost {
+		c.report(path+".rules", "", "the rules may cost %d together at worst; at most %d is allowed", cost, MaxActionCost)
+	}
+	return out
+}
+
+// withDefaults copies an action's rules and fills in what was left empty.
+func withDefaults(a ActionRules) ActionRules {
+	fill(&a.Default, Allow)
+	fill(&a.OnFailure, Challenge)
+	fill(&a.Unenrolled, UnenrolledAllow)
+	a.Rules = append([]Rule{}, a.Rules...)
+	for i := range a.Rules {
+		fill(&a.Rules[i].Mode, Live)
+		fill(&a.Rules[i].OnError, ErrorFails)
+		fill(&a.Rules[i].OnUnknown, UnknownIgnored)
+	}
+	return a
+}
+
+func fill[T ~string](value *T, otherwise T) {
+	if *value == "" {
+		*value = otherwise
+	}
+}
+
+// Number is the number of the set's version.
+func (s *Set) Number() int { return s.version.Number }
+
+// Version is what the set was compiled from.
+func (s *Set) Version() Version { return s.version }
+
+// Action returns what decides the action code, with defaults filled in: the
+// rules of Otherwise when the set does not list it. The caller must not change
+// the rules.
+func (s *Set) Action(code string) ActionRules {
+	rules := s.action(code).ActionRules
+	rules.Code = code
+	return rules
+}
+
+func (s *Set) action(code string) *action {
+	if a, ok := s.actions[code]; ok {
+		return a
+	}
+	return s.otherwise
+}

@@ -1,0 +1,213 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/cost"
+	"cel.dev/cel-go/common/overloads"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+)
+
+// condition is one compiled CEL expression.
+type condition struct {
+	program cel.Program
+	source  *ast.SourceInfo // where an error happened
+	reads   []string        // names of the facts it may read
+	cost    uint64          // at worst, in CEL's units
+	bounded bool            // cost is limited at run time too
+}
+
+// language is CEL as analysts write it: its standard library, the built-in
+// facts as dotted variables and the function known. Custom fields join per set.
+var language = sync.OnceValues(func() (*cel.Env, error) {
+	options := []cel.EnvOption{
+		cel.DefaultUTCTimeZone(true),
+		cel.CrossTypeNumericComparisons(true),
+		cel.RegexProgramSizeLimit(MaxRegexProgram),
+		cel.ExpressionNodeLimit(MaxExpressionNodes),
+		cel.ParserExpressionSizeLimit(MaxExpressionBytes),
+		cel.ASTValidators(
+			cel.ValidateDurationLiterals(),
+			cel.ValidateTimestampLiterals(),
+			cel.ValidateRegexLiterals(),
+			cel.ValidateHomogeneousAggregateLiterals(),
+			cel.ValidateComprehensionNestingLimit(MaxComprehensionNesting),
+		),
+		cel.Function("known", cel.Overload("known_value", []*cel.Type{cel.TypeParamType("T")}, cel.BoolType,
+			cel.OverloadIsNonStrict(), cel.UnaryBinding(known))),
+	}
+	for _, b := range builtins() {
+		options = append(options, cel.Variable(b.Name, b.celType))
+	}
+	return cel.NewEnv(options...)
+})
+
+// known tells whether a value is there. It must see unknown values, so CEL does
+// not propagate them past it.
+func known(v ref.Val) ref.Val {
+	switch {
+	case types.IsUnknown(v):
+		return types.False
+	case types.IsError(v):
+		return v
+	}
+	return types.True
+}
+
+// compiler turns conditions into programs for one set of declared fields.
+type compiler struct {
+	env   *cel.Env
+	facts map[string]*cel.Type // every name that a condition may read
+}
+
+func newCompiler(fields []Field) (*compiler, error) {
+	base, err := language()
+	if err != nil {
+		return nil, fmt.Errorf("prepare CEL: %w", err)
+	}
+	c := &compiler{facts: make(map[string]*cel.Type, len(builtins())+len(fields))}
+	for _, b := range builtins() {
+		c.facts[b.Name] = b.celType
+	}
+	var variables []cel.EnvOption
+	for i := range fields {
+		name, typ := customPrefix+fields[i].Name, fields[i].celType()
+		if _, twice := c.facts[name]; twice || typ == nil || !fieldName.MatchString(fields[i].Name) {
+			continue // Check reports it
+		}
+		c.facts[name] = typ
+		variables = append(variables, cel.Variable(name, typ))
+	}
+	c.env, err = base.Extend(variables...)
+	if err != nil {
+		return nil, fmt.Errorf("declare custom fields: %w", err)
+	}
+	return c, nil
+}
+
+// compile returns the condition or the problems in it, with positions.
+func (c *compiler) compile(text string) (*condition, []Problem) {
+	switch {
+	case strings.TrimSpace(text) == "":
+		return nil, []Problem{{Message: "a condition is missing; write true for one that always matches"}}
+	case len(text) > MaxExpressionBytes:
+		return nil, []Problem{{Message: fmt.Sprintf("the condition has %d bytes; at most %d are allowed", len(text), MaxExpressionBytes)}}
+	case !utf8.ValidString(text):
+		return nil, []Problem{{Message: "the condition is not valid UTF-8"}}
+	}
+	parsed, issues := c.env.Parse(text)
+	if issues.Err() != nil {
+		return nil, celProblems(issues)
+	}
+	if n := ast.NodeCount(parsed.NativeRep()); n > MaxExpressionNodes {
+		return nil, []Problem{{Message: fmt.Sprintf("the condition has %d parts; at most %d are allowed", n, MaxExpressionNodes)}}
+	}
+	if problems := c.vet(parsed.NativeRep()); len(problems) > 0 {
+		return nil, problems
+	}
+	if problems := c.alignNumbers(parsed.NativeRep()); len(problems) > 0 {
+		return nil, problems
+	}
+	checked, issues := c.env.Check(parsed)
+	if issues.Err() != nil {
+		return nil, celProblems(issues)
+	}
+	if !checked.OutputType().IsExactType(cel.BoolType) {
+		return nil, []Problem{{Line: 1, Column: 1, Message: fmt.Sprintf("a condition must be true or false; this one is of type %s", typeName(checked.OutputType().String()))}}
+	}
+	return c.plan(checked)
+}
+
+// plan estimates the worst case and builds the program.
+func (c *compiler) plan(checked *cel.Ast) (*condition, []Problem) {
+	tree := checked.NativeRep()
+	estimate, err := c.env.EstimateCost(checked, sizes{c.facts})
+	if err != nil {
+		return nil, []Problem{{Message: fmt.Sprintf("its cost cannot be estimated: %v", err)}}
+	}
+	if estimate.Max > MaxRuleCost {
+		return nil, []Problem{{Message: fmt.Sprintf("the condition may cost %d at worst; at most %d is allowed", estimate.Max, MaxRuleCost)}}
+	}
+	cond := &condition{source: tree.SourceInfo(), cost: estimate.Max}
+	for _, reference := range tree.ReferenceMap() {
+		if _, ok := c.facts[reference.Name]; ok {
+			cond.reads = append(cond.reads, reference.Name)
+		}
+	}
+	ast.PostOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() == ast.ComprehensionKind || e.Kind() == ast.CallKind && e.AsCall().FunctionName() == overloads.Matches {
+			cond.bounded = true
+		}
+	}))
+	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
+	if cond.bounded {
+		// Counting cost makes evaluation about twice as slow, so only conditions
+		// whose work depends on more than their text are counted.
+		options = append(options, cel.CostLimit(MaxRuleCost))
+	}
+	cond.program, err = c.env.Program(checked, options...)
+	if err != nil {
+		return nil, []Problem{{Message: fmt.Sprintf("the condition cannot be prepared: %v", err)}}
+	}
+	return cond, nil
+}
+
+// sizes tells CEL's cost estimate how long facts can be.
+type sizes struct{ facts map[string]*cel.Type }
+
+func (s sizes) EstimateSize(node cost.AstNode) *cost.SizeEstimate {
+	path := node.Path()
+	if len(path) != 1 {
+		return nil
+	}
+	if typ, ok := s.facts[path[0]]; !ok || typ != cel.StringType {
+		return nil
+	}
+	size := cost.RangedSizeEstimate(0, MaxStringBytes)
+	return &size
+}
+
+func (s sizes) EstimateCallCost(string, string, *cost.AstNode, []cost.AstNode) *cost.CallEstimate {
+	return nil // CEL's own estimate
+}
+
+// failure puts an error of evaluation into words. It never repeats a value: a
+// decision's matches are kept for ever, a person's data are not.
+func (c *condition) failure(err error) string {
+	text := "the condition could not be evaluated"
+	for _, k := range knownFailures {
+		if strings.Contains(err.Error(), k.says) {
+			text = k.means
+			break
+		}
+	}
+	var at *types.Err
+	if errors.As(err, &at) && c.source != nil {
+		if _, ok := c.source.GetOffsetRange(at.NodeID()); ok {
+			where := c.source.GetStartLocation(at.NodeID())
+			return fmt.Sprintf("%s (line %d, column %d)", text, where.Line(), where.Column()+1)
+		}
+	}
+	return text
+}
+
+// knownFailures maps what cel-go says to what a reader of decisions sees.
+var knownFailures = []struct{ says, means string }{
+	{"division by zero", "division by zero"},
+	{"modulus by zero", "modulus by zero"},
+	{"overflow", "a number is out of range"},
+	{"range error", "a number is out of range"},
+	{"no such key", "the key is not in the map"},
+	{"index out of bounds", "the index is beyond the list"},
+	{"cost limit exceeded", "the condition cost more than is allowed"},
+	{"parsing", "a text could not be read as the type it was converted to"},
+	{"type conversion error", "a value could not be converted"},
+	{"unknown time zone", "the time zone is not known"},
+}

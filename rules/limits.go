@@ -1,0 +1,46 @@
+package rules
+
+// Limits on what people may publish. They are checked when a set is compiled,
+// so a set that compiles is cheap to evaluate whatever values it meets.
+const (
+	// MaxDefinitionBytes is the size of a definition as text.
+	MaxDefinitionBytes = 1 << 20
+	// MaxActions is how many actions a set may list.
+	MaxActions = 200
+	// MaxRules is how many rules a set may hold, over all actions.
+	MaxRules = 1000
+	// MaxFields is how many custom fields a set may declare.
+	MaxFields = 200
+	// MaxTags is how many tags a rule may carry.
+	MaxTags = 20
+	// MaxNameRunes bounds names and tags, in characters.
+	MaxNameRunes = 200
+	// MaxDescriptionRunes bounds descriptions, in characters.
+	MaxDescriptionRunes = 2000
+	// MaxPromptRunes bounds a prompt's template, in characters.
+	MaxPromptRunes = 300
+	// MaxProblems is how many problems a check reports.
+	MaxProblems = 100
+)
+
+// Limits on one condition. A cost limit does not bound a single call, so the
+// size of every string is bounded too (MaxStringBytes).
+const (
+	// MaxExpressionBytes is the size of a condition.
+	MaxExpressionBytes = 4 << 10
+	// MaxExpressionNodes counts the nodes of its tree, macros expanded.
+	MaxExpressionNodes = 1000
+	// MaxComprehensionNesting is how deep all, exists, map and filter may nest.
+	MaxComprehensionNesting = 2
+	// MaxRegexProgram is the size of a compiled regular expression, in the
+	// instructions of regexp/syntax.
+	MaxRegexProgram = 1000
+	// MaxRuleCost is what a condition may cost at worst, in CEL's cost units.
+	MaxRuleCost = 100_000
+	// MaxActionCost is what all conditions of an action may cost together.
+	MaxActionCost = 1_000_000
+)
+
+// MaxStringBytes bounds every string that a condition reads. A longer one is
+// an unknown value.
+const MaxStringBytes = 4 << 10

@@ -1,0 +1,206 @@
+package rules
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// ParseYAML reads a definition and fails on keys it does not know, on duplicate
+// keys and on text over MaxDefinitionBytes. It does not check the definition:
+// see Check. The error is a *CompileError whose problems name lines.
+func ParseYAML(text []byte) (Definition, error) {
+	if err := checkSize(text); err != nil {
+		return Definition{}, err
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	var d Definition
+	if err := decoder.Decode(&d); err != nil {
+		if errors.Is(err, io.EOF) {
+			return Definition{}, parseError(Problem{Message: "the text is empty"})
+		}
+		return Definition{}, parseError(yamlProblems(err)...)
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return Definition{}, parseError(Problem{Message: "the text holds more than one YAML document"})
+	}
+	return d, nil
+}
+
+// YAML writes the definition as ParseYAML reads it.
+func (d Definition) YAML() ([]byte, error) {
+	var out bytes.Buffer
+	encoder := yaml.NewEncoder(&out)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(d); err != nil {
+		return nil, fmt.Errorf("write rule set as YAML: %w", err)
+	}
+	if err := encoder.Close(); err != nil {
+		return nil, fmt.Errorf("write rule set as YAML: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// ParseJSON is ParseYAML for JSON.
+func ParseJSON(text []byte) (Definition, error) {
+	if err := checkSize(text); err != nil {
+		return Definition{}, err
+	}
+	if problem := duplicateKey(text); problem != nil {
+		return Definition{}, parseError(*problem)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	var d Definition
+	if err := decoder.Decode(&d); err != nil {
+		return Definition{}, parseError(jsonProblem(text, err, decoder.InputOffset()))
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return Definition{}, parseError(positioned(text, decoder.InputOffset(), "text follows the definition"))
+	}
+	return d, nil
+}
+
+func checkSize(text []byte) error {
+	if len(text) > MaxDefinitionBytes {
+		return parseError(Problem{Message: fmt.Sprintf("the text has %d bytes; at most %d are allowed", len(text), MaxDefinitionBytes)})
+	}
+	return nil
+}
+
+func parseError(problems ...Problem) error { return &CompileError{Problems: problems} }
+
+var (
+	yamlLine    = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
+	yamlUnknown = regexp.MustCompile(`^field (.+) not found in type .*$`)
+	yamlType    = regexp.MustCompile("^cannot unmarshal !!(\\w+) (?:`(.*)` )?into (.*)$")
+)
+
+// yamlProblems takes the library's line numbers and puts its words into plain
+// ones.
+func yamlProblems(err error) []Problem {
+	lines := []string{err.Error()}
+	var mistakes *yaml.TypeError
+	if errors.As(err, &mistakes) {
+		lines = mistakes.Errors
+	}
+	var problems []Problem
+	for _, line := range lines[:min(len(lines), MaxProblems)] {
+		p := Problem{Message: strings.TrimPrefix(line, "yaml: ")}
+		if m := yamlLine.FindStringSubmatch(line); m != nil {
+			p.Line, _ = strconv.Atoi(m[1]) // digits only; 0 on overflow means no position
+			p.Message = m[2]
+		}
+		if m := yamlUnknown.FindStringSubmatch(p.Message); m != nil {
+			p.Message = fmt.Sprintf("%q is not a key that belongs here", m[1])
+		} else if m := yamlType.FindStringSubmatch(p.Message); m != nil {
+			p.Message = fmt.Sprintf("a %s stands here where %s belongs", yamlKind(m[1]), goKind(m[3]))
+		}
+		problems = append(problems, p)
+	}
+	return problems
+}
+
+func yamlKind(tag string) string {
+	switch tag {
+	case "seq":
+		return "list"
+	case "map":
+		return "mapping"
+	}
+	return "single value"
+}
+
+func goKind(name string) string {
+	switch {
+	case strings.HasPrefix(name, "[]"), name == "array":
+		return "a list"
+	case strings.HasPrefix(name, "rules.") && !strings.ContainsAny(name, "[]"):
+		switch strings.TrimPrefix(name, "rules.") {
+		case "Definition", "ActionRules", "Rule", "Field":
+			return "a mapping"
+		}
+	}
+	return "a text"
+}
+
+// jsonProblem finds the position of an error. Type errors and syntax errors
+// know theirs; for the rest the decoder's own serves.
+func jsonProblem(text []byte, err error, offset int64) Problem {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return positioned(text, syntax.Offset, "this is not JSON: "+syntax.Error())
+	case errors.As(err, &kind):
+		p := positioned(text, kind.Offset, fmt.Sprintf("a %s stands here where %s belongs", kind.Value, goKind(kind.Type.String())))
+		p.Field = kind.Field
+		return p
+	case errors.Is(err, io.EOF):
+		return Problem{Message: "the text is empty"}
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return positioned(text, int64(len(text)), "the text ends too early")
+	}
+	if name, found := strings.CutPrefix(err.Error(), "json: unknown field "); found {
+		return positioned(text, offset, name+" is not a key that belongs here")
+	}
+	return positioned(text, offset, err.Error())
+}
+
+// positioned makes a problem at a byte offset.
+func positioned(text []byte, offset int64, message string) Problem {
+	before := text[:min(int(offset), len(text))]
+	line := bytes.Count(before, []byte("\n"))
+	column := len([]rune(string(before[bytes.LastIndexByte(before, '\n')+1:])))
+	return Problem{Line: line + 1, Column: max(column, 1), Message: message}
+}
+
+// duplicateKey finds a key that an object holds twice. encoding/json would keep
+// the last one silently, so a reader of the text could be misled. It returns
+// nil for text that is not JSON: the decoder says why.
+func duplicateKey(text []byte) *Problem {
+	type level struct {
+		keys  map[string]bool // nil in an array
+		value bool            // the next token is a value
+	}
+	var open []level
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	for {
+		token, err := decoder.Token()
+		if err != nil {
+			return nil
+		}
+		if delim, ok := token.(json.Delim); ok && (delim == '}' || delim == ']') {
+			open = open[:len(open)-1]
+			continue
+		}
+		if n := len(open); n > 0 && open[n-1].keys != nil {
+			top := &open[n-1]
+			if name, isKey := token.(string); isKey && !top.value {
+				// Go matches keys whatever their case, so do we.
+				name = strings.ToLower(name)
+				if top.keys[name] {
+					p := positioned(text, decoder.InputOffset(), fmt.Sprintf("the key %q stands here for the second time", name))
+					return &p
+				}
+				top.keys[name], top.value = true, true
+				continue
+			}
+			top.value = false
+		}
+		switch token {
+		case json.Delim('{'):
+			open = append(open, level{keys: map[string]bool{}})
+		case json.Delim('['):
+			open = append(open, level{})
+		}
+	}
+}

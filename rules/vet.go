@@ -1,0 +1,213 @@
+package rules
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/overloads"
+	"cel.dev/cel-go/common/types"
+)
+
+const customPrefix = "custom."
+
+// allowedFunctions is all that a condition may call. Not here: has, since an
+// unknown value is tested with known; dyn and type, since comparing across
+// types is silently false; bytes and uint, since no fact has such a type.
+var allowedFunctions = func() map[string]bool {
+	allowed := map[string]bool{"known": true}
+	for _, name := range []string{
+		operators.Conditional, operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot,
+		operators.Equals, operators.NotEquals, operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals,
+		operators.Add, operators.Subtract, operators.Multiply, operators.Divide, operators.Modulo, operators.Negate,
+		operators.Index, operators.In, operators.NotStrictlyFalse,
+		overloads.Size, overloads.Contains, overloads.StartsWith, overloads.EndsWith, overloads.Matches,
+		overloads.TypeConvertBool, overloads.TypeConvertDouble, overloads.TypeConvertInt, overloads.TypeConvertString,
+		overloads.TypeConvertTimestamp, overloads.TypeConvertDuration,
+		overloads.TimeGetFullYear, overloads.TimeGetMonth, overloads.TimeGetDayOfYear, overloads.TimeGetDate,
+		overloads.TimeGetDayOfMonth, overloads.TimeGetDayOfWeek, overloads.TimeGetHours, overloads.TimeGetMinutes,
+		overloads.TimeGetSeconds, overloads.TimeGetMilliseconds,
+	} {
+		allowed[name] = true
+	}
+	return allowed
+}()
+
+// vetter looks for what compiles in CEL but would mislead, and for names that
+// CEL's own messages explain badly.
+type vetter struct {
+	facts    map[string]*cel.Type
+	groups   map[string]bool // first parts of dotted names
+	info     *ast.SourceInfo
+	local    []string // variables of the comprehensions around
+	problems []Problem
+}
+
+func (c *compiler) vet(tree *ast.AST) []Problem {
+	v := &vetter{facts: c.facts, groups: map[string]bool{"custom": true}, info: tree.SourceInfo()}
+	for name := range c.facts {
+		if group, _, dotted := strings.Cut(name, "."); dotted {
+			v.groups[group] = true
+		}
+	}
+	v.visit(tree.Expr())
+	return v.problems
+}
+
+func (v *vetter) report(e ast.Expr, format string, args ...any) {
+	if len(v.problems) < MaxProblems {
+		v.problems = append(v.problems, at(v.info, e, fmt.Sprintf(format, args...)))
+	}
+}
+
+// at is a problem at the place of an expression.
+func at(info *ast.SourceInfo, e ast.Expr, message string) Problem {
+	where := info.GetStartLocation(e.ID())
+	return Problem{Line: max(where.Line(), 1), Column: max(where.Column()+1, 1), Message: message}
+}
+
+func (v *vetter) visit(e ast.Expr) {
+	switch e.Kind() {
+	case ast.IdentKind, ast.SelectKind:
+		v.visitName(e)
+	case ast.CallKind:
+		v.visitCall(e)
+	case ast.ListKind:
+		for _, element := range e.AsList().Elements() {
+			v.visit(element)
+		}
+	case ast.MapKind:
+		for _, entry := range e.AsMap().Entries() {
+			v.visit(entry.AsMapEntry().Key())
+			v.visit(entry.AsMapEntry().Value())
+		}
+	case ast.StructKind:
+		v.report(e, "messages such as %s{} cannot be made in a condition", e.AsStruct().TypeName())
+	case ast.ComprehensionKind:
+		loop := e.AsComprehension()
+		v.visit(loop.IterRange())
+		v.visit(loop.AccuInit())
+		outer := len(v.local)
+		v.local = append(v.local, loop.IterVar(), loop.IterVar2(), loop.AccuVar())
+		v.visit(loop.LoopCondition())
+		v.visit(loop.LoopStep())
+		v.visit(loop.Result())
+		v.local = v.local[:outer]
+	}
+}
+
+func (v *vetter) visitCall(e ast.Expr) {
+	call := e.AsCall()
+	name := call.FunctionName()
+	switch {
+	case !allowedFunctions[name]:
+		v.report(e, "there is no function %s here", name)
+	case name == overloads.Matches && !literalPattern(call):
+		v.report(e, "the pattern of matches must be a literal text, such as matches('^a+$')")
+	case name == operators.Equals || name == operators.NotEquals:
+		for _, arg := range call.Args() {
+			if arg.Kind() == ast.LiteralKind && arg.AsLiteral() == types.NullValue {
+				v.report(arg, "a value is never null; write known(x), or !known(x) for a missing one")
+			}
+		}
+	}
+	if call.IsMemberFunction() {
+		v.visit(call.Target())
+	}
+	for _, arg := range call.Args() {
+		v.visit(arg)
+	}
+}
+
+// literalPattern tells whether the pattern is a text in the condition. Compiling
+// one that comes with the data could take minutes.
+func literalPattern(call ast.CallExpr) bool {
+	args := call.Args()
+	return len(args) > 0 && args[len(args)-1].Kind() == ast.LiteralKind
+}
+
+// visitName checks a name such as ip.countryCode as far as it is dotted.
+func (v *vetter) visitName(e ast.Expr) {
+	name, root, ok := dotted(e)
+	if !ok { // a field of something that is no name
+		v.visit(e.AsSelect().Operand())
+		return
+	}
+	if e.Kind() == ast.SelectKind && e.AsSelect().IsTestOnly() {
+		v.report(root, "has does not work here; write known(%s)", name)
+		return
+	}
+	group, _, isDotted := strings.Cut(name, ".")
+	if slices.Contains(v.local, group) {
+		return
+	}
+	for prefix := name; prefix != ""; prefix = prefix[:max(strings.LastIndexByte(prefix, '.'), 0)] {
+		if _, found := v.facts[prefix]; found {
+			return
+		}
+	}
+	switch {
+	case strings.HasPrefix(name, customPrefix):
+		v.report(root, "%s is not declared; add it to the fields of this rule set%s", name, v.suggest(name))
+	case isDotted && v.groups[group]:
+		v.report(root, "there is no fact %s%s", name, v.suggest(name))
+	case v.groups[group]:
+		v.report(root, "%s is a group of facts; write %s.name", name, name)
+	default:
+		v.report(root, "there is no fact %s%s", name, v.suggest(name))
+	}
+}
+
+// dotted returns the text of a chain of names and its first part.
+func dotted(e ast.Expr) (string, ast.Expr, bool) {
+	switch e.Kind() {
+	case ast.IdentKind:
+		return e.AsIdent(), e, true
+	case ast.SelectKind:
+		name, root, ok := dotted(e.AsSelect().Operand())
+		return name + "." + e.AsSelect().FieldName(), root, ok
+	}
+	return "", e, false
+}
+
+// suggest names the fact that was probably meant.
+func (v *vetter) suggest(name string) string {
+	best, distance := "", 3
+	for _, fact := range slices.Sorted(maps.Keys(v.facts)) {
+		if d := editDistance(strings.ToLower(name), strings.ToLower(fact), distance); d < distance {
+			best, distance = fact, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return "; did you mean " + best + "?"
+}
+
+// editDistance counts insertions, deletions and replacements of bytes, up to
+// limit.
+func editDistance(a, b string, limit int) int {
+	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
+		return limit
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			next := diagonal
+			if a[i] != b[j] {
+				next = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], next
+		}
+	}
+	return min(row[len(b)], limit)
+}
