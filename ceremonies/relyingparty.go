@@ -130,6 +130,9 @@ func New(config Config, store Store, tokens *Tokens) (*RelyingParty, error) {
 	return rp, nil
 }
 
+// ID is the relying party id: the domain that the passkeys belong to.
+func (rp *RelyingParty) ID() string { return rp.id }
+
 // Origins are the origins whose pages may run ceremonies.
 func (rp *RelyingParty) Origins() []string { return slices.Clone(rp.origins) }
 
