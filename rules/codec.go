@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"cel.dev/cel-go/common/types"
@@ -81,10 +83,35 @@ func EncodeFacts(f *Facts) ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// appendJSON writes a string, a finite number or a boolean, which cannot fail.
+// appendJSON writes a string, a finite number or a boolean. Every decision
+// encodes some twenty of them, so the usual ones do without reflection.
 func appendJSON(out []byte, v any) []byte {
-	text, _ := json.Marshal(v)
+	switch v := v.(type) {
+	case bool:
+		return strconv.AppendBool(out, v)
+	case float64:
+		if math.Abs(v) < 1e15 {
+			return strconv.AppendFloat(out, v, 'f', -1, 64)
+		}
+	case string:
+		if plainJSON(v) {
+			out = append(out, '"')
+			out = append(out, v...)
+			return append(out, '"')
+		}
+	}
+	text, _ := json.Marshal(v) // cannot fail for these types
 	return append(out, text...)
+}
+
+// plainJSON tells whether a text stands for itself between quotes.
+func plainJSON(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // ListFacts reads what EncodeFacts wrote: every built-in fact in the order of

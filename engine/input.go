@@ -1,0 +1,185 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/rules"
+)
+
+// Limits on what an action may carry. Longer values are refused, so that no
+// part behind the engine has to.
+const (
+	MaxUserIDRunes      = 256 // also of a key and of a device id
+	MaxEmailRunes       = 320
+	MaxPhoneRunes       = 32
+	MaxUsernameRunes    = 256
+	MaxLocaleRunes      = 64
+	MaxRedirectBytes    = 2048
+	MaxIPBytes          = 64
+	MaxUserAgentBytes   = 1 << 10 // a longer user agent is cut, not refused
+	MaxCustomValues     = 100
+	MaxCustomBytes      = 32 << 10
+	MaxCustomNameRunes  = 128
+	MaxCustomValueBytes = rules.MaxStringBytes
+)
+
+var actionCode = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+
+// check makes an action fit to be decided and kept. What comes from the
+// person's browser is cut or dropped where it makes no sense, since nobody but
+// its sender should be able to make an action fail; what the backend itself
+// says is refused with an *InputError.
+func check(a *Action) error {
+	if !actionCode.MatchString(a.Code) {
+		return &InputError{"action", "the action code must be 1 to 64 letters, digits, dashes and underscores"}
+	}
+	for _, f := range []struct {
+		field, value string
+		least, most  int
+	}{
+		{"userId", string(a.User), 1, MaxUserIDRunes},
+		{"idempotencyKey", a.Key, 0, MaxUserIDRunes},
+		{"email", a.Email, 0, MaxEmailRunes},
+		{"phoneNumber", a.PhoneNumber, 0, MaxPhoneRunes},
+		{"username", a.Username, 0, MaxUsernameRunes},
+		{"deviceId", a.DeviceID, 0, MaxUserIDRunes},
+		{"locale", a.Locale, 0, MaxLocaleRunes},
+	} {
+		if err := checkText(f.field, f.value, f.least, f.most); err != nil {
+			return err
+		}
+	}
+	if err := checkRedirect(a.RedirectURL); err != nil {
+		return err
+	}
+	for _, scope := range strings.Fields(a.Scope) {
+		if !slices.Contains([]string{ScopeRead, ScopeAdd, ScopeRemove, ScopeUpdate}, scope) {
+			return &InputError{"scope", fmt.Sprintf("%s is not a scope; there are %s, %s, %s and %s", quoted(scope), ScopeRead, ScopeAdd, ScopeRemove, ScopeUpdate)}
+		}
+	}
+	a.UserAgent = printable(a.UserAgent, MaxUserAgentBytes)
+	a.IP = printable(a.IP, MaxIPBytes)
+	return checkCustom(a)
+}
+
+// checkText bounds a text that is kept: its length in characters, valid UTF-8,
+// no control characters (PostgreSQL refuses a NUL, and with it everything else
+// in the transaction).
+func checkText(field, value string, least, most int) error {
+	n := utf8.RuneCountInString(value)
+	switch {
+	case n < least:
+		return &InputError{field, "it is empty; at least one character is needed"}
+	case n > most:
+		return &InputError{field, fmt.Sprintf("it has %d characters; at most %d are allowed", n, most)}
+	case !utf8.ValidString(value):
+		return &InputError{field, "it is not valid UTF-8"}
+	case strings.ContainsFunc(value, unicode.IsControl):
+		return &InputError{field, "it holds a control character, such as a line break"}
+	}
+	return nil
+}
+
+func checkRedirect(address string) error {
+	if address == "" {
+		return nil
+	}
+	if len(address) > MaxRedirectBytes {
+		return &InputError{"redirectUrl", fmt.Sprintf("it has %d bytes; at most %d are allowed", len(address), MaxRedirectBytes)}
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil {
+		return &InputError{"redirectUrl", "it must be an absolute address that begins with https:// or http://"}
+	}
+	return nil
+}
+
+// checkCustom bounds the custom values and makes RawCustom when only the
+// decoded values were given.
+func checkCustom(a *Action) error {
+	if len(a.Custom) > MaxCustomValues {
+		return &InputError{"custom", fmt.Sprintf("it has %d values; at most %d are allowed", len(a.Custom), MaxCustomValues)}
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.Custom)) {
+		if err := checkText("custom", name, 1, MaxCustomNameRunes); err != nil {
+			return &InputError{"custom", "a name in it is empty, too long, or holds a control character: " + quoted(name)}
+		}
+		if err := checkCustomValue("custom."+name, a.Custom[name]); err != nil {
+			return err
+		}
+	}
+	if len(a.RawCustom) == 0 && len(a.Custom) > 0 {
+		raw, err := json.Marshal(a.Custom)
+		if err != nil {
+			return &InputError{"custom", err.Error()}
+		}
+		a.RawCustom = raw
+	}
+	raw := bytes.TrimSpace(a.RawCustom)
+	switch {
+	case len(raw) == 0:
+		return nil
+	case len(raw) > MaxCustomBytes:
+		return &InputError{"custom", fmt.Sprintf("it has %d bytes; at most %d are allowed", len(raw), MaxCustomBytes)}
+	case raw[0] != '{' || !json.Valid(raw) || !utf8.Valid(raw):
+		return &InputError{"custom", "it must be a JSON object"}
+	case bytes.Contains(raw, []byte(`\u0000`)):
+		return &InputError{"custom", `it holds the character \u0000, which cannot be kept`}
+	}
+	return nil
+}
+
+func checkCustomValue(field string, value any) error {
+	switch v := value.(type) {
+	case bool:
+		return nil
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return &InputError{field, "it is not a finite number"}
+		}
+		return nil
+	case string:
+		switch {
+		case len(v) > MaxCustomValueBytes:
+			return &InputError{field, fmt.Sprintf("it has %d bytes; at most %d are allowed", len(v), MaxCustomValueBytes)}
+		case !utf8.ValidString(v):
+			return &InputError{field, "it is not valid UTF-8"}
+		case strings.ContainsRune(v, 0):
+			return &InputError{field, `it holds the character \u0000, which cannot be kept`}
+		}
+		return nil
+	}
+	return &InputError{field, "it must be a string, a number or a boolean"}
+}
+
+// printable drops what cannot be shown and cuts the rest to a number of bytes.
+func printable(s string, most int) string {
+	if len(s) > most {
+		s = s[:most]
+	}
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// quoted shows a value in a message, cut so that no answer grows with it.
+func quoted(s string) string {
+	const most = 80
+	if len(s) > most {
+		s = s[:most] + "…"
+	}
+	return fmt.Sprintf("%q", s)
+}

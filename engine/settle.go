@@ -1,0 +1,66 @@
+package engine
+
+import (
+	"github.com/sallyport/sallyport/events"
+	"github.com/sallyport/sallyport/rules"
+)
+
+// settlement is what becomes of an action after the policies that stand above
+// the rules.
+type settlement struct {
+	outcome rules.Outcome // what was decided
+	state   events.ActionState
+	reason  rules.Reason
+}
+
+// earned tells whether the rules themselves allowed the action, as against a
+// failure or a policy for people who cannot be challenged.
+func (s settlement) earned() bool { return s.reason == rules.ByRule || s.reason == rules.ByDefault }
+
+// settle applies the policies in this order:
+//
+//   - Changing authenticators never follows from an ALLOW when the person has
+//     one already: it takes a proof. The outcome becomes CHALLENGE.
+//   - A challenge that follows from a failure blocks a person who cannot answer
+//     it. The outcome becomes BLOCK, whatever the policy for such people says.
+//   - Any other challenge of such a person leads to the state that the action's
+//     policy names. The outcome stays CHALLENGE: that is what the rules said.
+func settle(r rules.Result, policy rules.ActionRules, profile Profile, scope string) settlement {
+	s := settlement{outcome: r.Outcome, reason: r.Reason}
+	enrolled := profile.Enrolled()
+	if s.outcome == rules.Allow && enrolled && asksToManage(scope) {
+		s.outcome, s.reason = rules.Challenge, ByManagement
+	}
+	s.state = initialState(s.outcome)
+	if s.outcome != rules.Challenge || enrolled {
+		return s
+	}
+	if s.reason == rules.ByFailure {
+		s.outcome, s.state = rules.Block, events.StateBlock
+		return s
+	}
+	s.reason = ByEnrolmentPolicy
+	switch policy.Unenrolled {
+	case rules.UnenrolledAllow:
+		s.state = events.StateAllow
+	case rules.UnenrolledReview:
+		s.state = events.StateReviewRequired
+	default:
+		s.state = events.StateBlock
+	}
+	return s
+}
+
+// initialState is the state that an outcome puts an action into. What is not
+// one of the four outcomes blocks.
+func initialState(o rules.Outcome) events.ActionState {
+	switch o {
+	case rules.Allow:
+		return events.StateAllow
+	case rules.Challenge:
+		return events.StateChallengeRequired
+	case rules.Review:
+		return events.StateReviewRequired
+	}
+	return events.StateBlock
+}
