@@ -1,0 +1,66 @@
+import { queryOptions } from '@tanstack/react-query'
+
+import { answerOf, api, isSignedOut, rememberCsrf } from './client'
+import type { DecisionQuery, Session } from './types'
+
+/** Who is signed in, or null. */
+export const sessionQuery = queryOptions({
+  queryKey: ['session'],
+  queryFn: async ({ signal }): Promise<Session | null> => {
+    try {
+      const session = await answerOf(api.GET('/session', { signal }))
+      rememberCsrf(session.csrf)
+      return session
+    } catch (error) {
+      if (isSignedOut(error)) return null
+      throw error
+    }
+  },
+  staleTime: 5 * 60_000,
+})
+
+export const statusQuery = queryOptions({
+  queryKey: ['status'],
+  queryFn: ({ signal }) => answerOf(api.GET('/status', { signal })),
+  refetchInterval: 10_000,
+})
+
+export const rulesQuery = queryOptions({
+  queryKey: ['rules'],
+  queryFn: ({ signal }) => answerOf(api.GET('/rules', { signal })),
+  staleTime: 30_000,
+})
+
+export const versionsQuery = queryOptions({
+  queryKey: ['rules', 'versions'],
+  queryFn: async ({ signal }) => (await answerOf(api.GET('/rules/versions', { signal }))).versions,
+})
+
+/** The built-in facts. They change only with the server's version. */
+export const vocabularyQuery = queryOptions({
+  queryKey: ['vocabulary'],
+  queryFn: async ({ signal }) => (await answerOf(api.GET('/vocabulary', { signal }))).facts,
+  staleTime: Infinity,
+})
+
+export const fetchDecisions = (query: DecisionQuery, signal: AbortSignal) =>
+  answerOf(api.GET('/decisions', { params: { query }, signal }))
+
+/** Whether anything has ever been tracked. */
+export const anyDecisionQuery = queryOptions({
+  queryKey: ['decisions', 'any'],
+  queryFn: async ({ signal }) => (await fetchDecisions({ limit: 1 }, signal)).decisions.length > 0,
+})
+
+/** What names one tracked action. */
+export interface DecisionId {
+  user: string
+  action: string
+  key: string
+}
+
+export const decisionQuery = (id: DecisionId) =>
+  queryOptions({
+    queryKey: ['decision', id.user, id.action, id.key],
+    queryFn: ({ signal }) => answerOf(api.GET('/decision', { params: { query: { user: id.user, action: id.action, key: id.key } }, signal })),
+  })

@@ -1,0 +1,43 @@
+// The facts of a decision, grouped as the vocabulary has them. Pure.
+
+import type { FactValue } from '../../api/types'
+import { fullTime } from '../../lib/format'
+
+export interface FactGroup {
+  name: string
+  title: string
+  facts: FactValue[]
+}
+
+const titles: readonly [name: string, title: string][] = [
+  ['custom', 'Sent with the action'],
+  ['user', 'Person'],
+  ['device', 'Device'],
+  ['ip', 'Network'],
+  ['action', 'Action'],
+  ['now', 'Time'],
+]
+
+/** Groups in the order in which people look; within a group as the server sent them. */
+export function groupFacts(facts: readonly FactValue[]): FactGroup[] {
+  const groups = new Map<string, FactValue[]>()
+  for (const fact of facts) {
+    const name = fact.name.split('.')[0] ?? fact.name
+    groups.set(name, [...(groups.get(name) ?? []), fact])
+  }
+  const known = titles.flatMap(([name, title]) => {
+    const found = groups.get(name)
+    groups.delete(name)
+    return found === undefined ? [] : [{ name, title, facts: found }]
+  })
+  return [...known, ...[...groups].map(([name, found]) => ({ name, title: name, facts: found }))]
+}
+
+/** A fact's value as text. Numbers keep every digit, since rules compare them. */
+export function factText(fact: FactValue): string {
+  const { value } = fact
+  if (typeof value === 'boolean') return value ? 'yes' : 'no'
+  if (typeof value === 'number') return String(value)
+  if (typeof value === 'string') return fact.type === 'timestamp' ? fullTime(value) : value === '' ? '(empty)' : value
+  return value === undefined || value === null ? '' : JSON.stringify(value)
+}

@@ -1,0 +1,49 @@
+import { describe, expect, test } from 'vitest'
+
+import type { Decision } from '../../api/types'
+import { factText, groupFacts } from './facts'
+import { shortWhy, why } from './sentences'
+
+type Asked = Parameters<typeof why>[0]
+
+const base: Asked = { outcome: 'CHALLENGE', reason: 'rule', action: 'payment', set: 3, matches: [] }
+
+describe('why', () => {
+  test.each<[string, Partial<Asked>, string]>([
+    ['names the rule', { ruleName: 'Large payment', rule: 'large' }, 'Challenged because the rule “Large payment” matched.'],
+    ['takes the id of a rule without a name', { ruleName: '', rule: 'large' }, 'Challenged because the rule “large” matched.'],
+    ['names the default', { reason: 'default', outcome: 'ALLOW' }, 'Allowed because no live rule matched: this is the default for payment.'],
+    [
+      'says that shadow rules do not count',
+      { reason: 'default', outcome: 'ALLOW', matches: [{ id: 'a', name: 'A', outcome: 'BLOCK', mode: 'shadow', result: 'matched' }] },
+      'Allowed because no live rule matched: this is the default for payment. Shadow rules that matched do not count.',
+    ],
+    ['names the policy', { reason: 'enrolment-policy', outcome: 'BLOCK', ruleName: 'Large' }, 'Blocked because the person has no passkey to be challenged with, after the rule “Large” matched: this is the policy for payment.'],
+    ['explains a failure', { reason: 'fail-mode', outcome: 'REVIEW' }, 'Sent to review because the rules could not decide (a rule failed or a signal was late): this is the failure outcome for payment.'],
+    ['explains a passkey change', { reason: 'management' }, 'Challenged because changing passkeys always asks for proof from somebody who has one.'],
+  ])('%s', (_, part, want) => {
+    expect(why({ ...base, ...part })).toBe(want)
+  })
+
+  test('has short words for every reason', () => {
+    const reasons: Decision['reason'][] = ['rule', 'default', 'fail-mode', 'enrolment-policy', 'management']
+    for (const reason of reasons) expect(shortWhy({ reason })).not.toBe('')
+  })
+})
+
+test('groupFacts puts what the application sent first and keeps unknown groups', () => {
+  const fact = (name: string) => ({ name, type: 'string', known: false })
+  const groups = groupFacts(['user.id', 'geo.city', 'custom.amount', 'user.email', 'now'].map(fact))
+  expect(groups.map(({ name, facts }) => [name, facts.length])).toEqual([['custom', 1], ['user', 2], ['now', 1], ['geo', 1]])
+})
+
+test.each([
+  [true, 'yes'],
+  [false, 'no'],
+  [0, '0'],
+  [1234567.89, '1234567.89'],
+  ['', '(empty)'],
+  ['DE', 'DE'],
+])('factText writes %j as %s', (value, want) => {
+  expect(factText({ name: 'x', type: 'string', known: true, value })).toBe(want)
+})

@@ -1,0 +1,78 @@
+// Decisions in plain sentences. Pure.
+
+import type { Decision, Outcome, State } from '../../api/types'
+
+const verbs: Readonly<Record<Outcome, string>> = {
+  ALLOW: 'Allowed',
+  CHALLENGE: 'Challenged',
+  REVIEW: 'Sent to review',
+  BLOCK: 'Blocked',
+}
+
+/** Why the outcome is what it is. */
+export function why(decision: Pick<Decision, 'outcome' | 'reason' | 'rule' | 'ruleName' | 'action' | 'set' | 'matches'>): string {
+  const verb = verbs[decision.outcome]
+  const rule = decision.ruleName || decision.rule
+  switch (decision.reason) {
+    case 'rule':
+      return rule === undefined ? `${verb} by a rule of set ${decision.set}.` : `${verb} because the rule “${rule}” matched.`
+    case 'default': {
+      const shadows = decision.matches.filter((match) => match.mode === 'shadow' && match.result === 'matched').length
+      return `${verb} because no live rule matched: this is the default for ${decision.action}.${shadows > 0 ? ' Shadow rules that matched do not count.' : ''}`
+    }
+    case 'fail-mode':
+      return `${verb} because the rules could not decide (a rule failed or a signal was late): this is the failure outcome for ${decision.action}.`
+    case 'enrolment-policy':
+      return `${verb} because the person has no passkey to be challenged with${rule === undefined ? '' : `, after the rule “${rule}” matched`}: this is the policy for ${decision.action}.`
+    case 'management':
+      return `${verb} because changing passkeys always asks for proof from somebody who has one.`
+  }
+}
+
+/** Why, in the few words that a list's column holds. */
+export function shortWhy(decision: Pick<Decision, 'reason' | 'rule' | 'ruleName'>): string {
+  switch (decision.reason) {
+    case 'rule':
+      return decision.ruleName || decision.rule || 'A rule'
+    case 'default':
+      return 'Default'
+    case 'fail-mode':
+      return 'Failure outcome'
+    case 'enrolment-policy':
+      return 'No passkey'
+    case 'management':
+      return 'Passkey change'
+  }
+}
+
+export type Progress = 'waiting' | 'good' | 'bad' | 'none'
+
+interface StateWords {
+  /** One or two words for a list; "" when the outcome says it all. */
+  label: string
+  sentence: string
+  progress: Progress
+}
+
+const states: Readonly<Record<State, StateWords>> = {
+  ALLOW: { label: '', sentence: 'The action may go ahead.', progress: 'none' },
+  BLOCK: { label: '', sentence: 'The action must not go ahead.', progress: 'none' },
+  CHALLENGE_REQUIRED: { label: 'waiting', sentence: 'The person has not proven yet that it is them.', progress: 'waiting' },
+  CHALLENGE_SUCCEEDED: { label: 'passed', sentence: 'The person proved that it is them.', progress: 'good' },
+  CHALLENGE_FAILED: { label: 'failed', sentence: 'The person did not prove that it is them, or said that they did not ask for this.', progress: 'bad' },
+  REVIEW_REQUIRED: { label: 'waiting', sentence: 'Somebody has to look at it.', progress: 'waiting' },
+  REVIEW_SUCCEEDED: { label: 'approved', sentence: 'It was reviewed and approved.', progress: 'good' },
+  REVIEW_FAILED: { label: 'declined', sentence: 'It was reviewed and declined.', progress: 'bad' },
+}
+
+export const stateWords = (state: State): StateWords => states[state]
+
+/** Whether the story of the action can still go on by itself. */
+export const isOpen = (state: State): boolean => states[state].progress === 'waiting'
+
+export const outcomeLabels: Readonly<Record<Outcome, string>> = {
+  ALLOW: 'Allow',
+  CHALLENGE: 'Challenge',
+  REVIEW: 'Review',
+  BLOCK: 'Block',
+}

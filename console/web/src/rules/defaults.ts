@@ -1,0 +1,10 @@
+// What an empty field of a definition means (package rules, definition.go).
+
+import type { ActionRules, Rule } from '../api/types'
+
+export const defaultOf = (action: Pick<ActionRules, 'default'>) => action.default || 'ALLOW'
+export const onFailureOf = (action: Pick<ActionRules, 'onFailure'>) => action.onFailure || 'CHALLENGE'
+export const unenrolledOf = (action: Pick<ActionRules, 'unenrolled'>) => action.unenrolled || 'allow'
+export const modeOf = (rule: Pick<Rule, 'mode'>) => rule.mode || 'live'
+export const onErrorOf = (rule: Pick<Rule, 'onError'>) => rule.onError || 'fail'
+export const onUnknownOf = (rule: Pick<Rule, 'onUnknown'>) => rule.onUnknown || 'no-match'

@@ -1,0 +1,63 @@
+import { describe, expect, test } from 'vitest'
+
+import type { Definition, Rule } from '../api/types'
+import { countChanges, diff, inOrder } from './diff'
+
+const rule = (id: string, more: Partial<Rule> = {}): Rule => ({ id, name: id, when: 'true', outcome: 'BLOCK', ...more })
+const set = (rules: Rule[], more: Partial<Definition> = {}): Definition => ({
+  actions: [{ code: 'payment', rules }],
+  otherwise: { code: '', rules: [] },
+  ...more,
+})
+const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((id) => rule(id)) as [Rule, Rule, Rule, Rule]
+
+const lines = (before: Definition, after: Definition) =>
+  diff(before, after).flatMap((group) => group.entries.map((entry) => `${group.action ?? 'fields'}: ${entry.kind} ${entry.subject} ${entry.id}`))
+
+describe('diff', () => {
+  test.each<[string, Definition, Definition, string[]]>([
+    ['nothing', set([a, b]), set([a, b]), []],
+    ['an added rule', set([a]), set([a, b]), ['payment: added rule b']],
+    ['a removed rule', set([a, b]), set([b]), ['payment: removed rule a']],
+    ['one rule moved down as one move', set([a, b, c, d]), set([b, c, d, a]), ['payment: moved rule a']],
+    ['one rule moved up as one move', set([a, b, c, d]), set([d, a, b, c]), ['payment: moved rule d']],
+    ['no move when a rule above is removed', set([a, b, c]), set([b, c]), ['payment: removed rule a']],
+    ['a changed rule', set([a, b]), set([a, rule('b', { when: 'false' })]), ['payment: changed rule b']],
+    ['written defaults as no change', set([a]), set([rule('a', { mode: 'live', onError: 'fail', onUnknown: 'no-match' })]), []],
+    [
+      'settings of an action',
+      set([a]),
+      { ...set([a]), actions: [{ code: 'payment', default: 'BLOCK', rules: [a] }] },
+      ['payment: changed action payment'],
+    ],
+    ['an added action with its rules', set([]), { ...set([]), actions: [...set([]).actions, { code: 'login', rules: [a] }] }, ['login: added action login', 'login: added rule a']],
+    ['a removed action with its rules', set([a]), { ...set([]), actions: [] }, ['payment: removed action payment', 'payment: removed rule a']],
+    ['rules of other actions', set([]), set([], { otherwise: { code: '', rules: [a] } }), [': added rule a']],
+    [
+      'fields',
+      set([], { fields: [{ name: 'x', type: 'string' }, { name: 'y', type: 'string' }] }),
+      set([], { fields: [{ name: 'y', type: 'number' }, { name: 'z', type: 'string' }] }),
+      ['fields: changed field y', 'fields: added field z', 'fields: removed field x'],
+    ],
+  ])('finds %s', (_, before, after, want) => {
+    expect(lines(before, after)).toEqual(want)
+    expect(countChanges(diff(before, after))).toBe(want.length)
+  })
+
+  test('a rule that changed and moved is one entry with both', () => {
+    const changed = rule('c', { outcome: 'ALLOW' })
+    expect(diff(set([a, b, c]), set([changed, a, b]))[0]?.entries).toEqual([
+      { kind: 'changed', subject: 'rule', id: 'c', name: 'c', from: 3, to: 1, values: [{ label: 'Outcome', before: 'BLOCK', after: 'ALLOW' }] },
+    ])
+  })
+})
+
+test.each([
+  [[], []],
+  [[0, 1, 2], [0, 1, 2]],
+  [[2, 0, 1], [1, 2]],
+  [[1, 2, 3, 0], [0, 1, 2]],
+  [[3, 1, 2, 0, 4], [1, 2, 4]],
+])('inOrder(%j) keeps %j', (numbers, want) => {
+  expect([...inOrder(numbers)].sort()).toEqual(want)
+})

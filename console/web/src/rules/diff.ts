@@ -1,0 +1,173 @@
+// What publishing a draft would change, as people say it.
+
+import type { ActionRules, Definition, Field, Rule } from '../api/types'
+import { defaultOf, modeOf, onErrorOf, onFailureOf, onUnknownOf, unenrolledOf } from './defaults'
+
+/** One value that differs. "" stands for nothing. */
+export interface ValueChange {
+  label: string
+  before: string
+  after: string
+}
+
+export interface Entry {
+  kind: 'added' | 'removed' | 'changed' | 'moved'
+  subject: 'rule' | 'action' | 'field'
+  /** The rule's id, the action's code or the field's name. */
+  id: string
+  name: string
+  /** Positions from 1, where the rule was and is. */
+  from?: number
+  to?: number
+  values: ValueChange[]
+}
+
+/** The changes below one heading: an action's code, "" for other actions, or the custom fields. */
+export interface Group {
+  action: string | null
+  entries: Entry[]
+}
+
+/** Everything that differs between two definitions, in the order of the second. */
+export function diff(before: Definition, after: Definition): Group[] {
+  const groups: Group[] = []
+  const push = (action: string | null, entries: Entry[]) => {
+    if (entries.length > 0) groups.push({ action, entries })
+  }
+  push(null, diffFields(before.fields ?? [], after.fields ?? []))
+  for (const action of after.actions) {
+    const old = before.actions.find((other) => other.code === action.code)
+    push(action.code, old === undefined ? [actionEntry('added', action), ...action.rules.map((rule, i) => ruleEntry('added', rule, i))] : diffAction(old, action))
+  }
+  for (const old of before.actions) {
+    if (!after.actions.some((action) => action.code === old.code)) {
+      push(old.code, [actionEntry('removed', old), ...old.rules.map((rule, i) => ruleEntry('removed', rule, i))])
+    }
+  }
+  push('', diffAction(before.otherwise, after.otherwise))
+  return groups
+}
+
+/** The number of entries in all groups. */
+export const countChanges = (groups: readonly Group[]): number => groups.reduce((n, group) => n + group.entries.length, 0)
+
+type Reader<T> = readonly [label: string, read: (from: T) => string]
+
+const ruleValues: readonly Reader<Rule>[] = [
+  ['Name', (rule) => rule.name],
+  ['Condition', (rule) => rule.when],
+  ['Outcome', (rule) => rule.outcome],
+  ['Mode', modeOf],
+  ['On an error', onErrorOf],
+  ['On a missing value', onUnknownOf],
+  ['Description', (rule) => rule.description ?? ''],
+  ['Tags', (rule) => (rule.tags ?? []).join(', ')],
+]
+
+const actionValues: readonly Reader<ActionRules>[] = [
+  ['Outcome without a match', defaultOf],
+  ['Outcome on failure', onFailureOf],
+  ['Challenge without a passkey', unenrolledOf],
+  ['Text to approve', (action) => action.prompt ?? ''],
+]
+
+const fieldValues: readonly Reader<Field>[] = [
+  ['Type', (field) => field.type],
+  ['Description', (field) => field.description ?? ''],
+]
+
+const differing = <T>(readers: readonly Reader<T>[], before: T | undefined, after: T | undefined): ValueChange[] =>
+  readers
+    .map(([label, read]) => ({ label, before: before === undefined ? '' : read(before), after: after === undefined ? '' : read(after) }))
+    .filter((change) => change.before !== change.after)
+
+function ruleEntry(kind: 'added' | 'removed', rule: Rule, index: number): Entry {
+  const added = kind === 'added'
+  return {
+    kind,
+    subject: 'rule',
+    id: rule.id,
+    name: rule.name,
+    ...(added ? { to: index + 1 } : { from: index + 1 }),
+    values: differing(ruleValues, added ? undefined : rule, added ? rule : undefined).filter(({ label }) => label !== 'Name'),
+  }
+}
+
+const actionEntry = (kind: 'added' | 'removed', action: ActionRules): Entry => ({
+  kind,
+  subject: 'action',
+  id: action.code,
+  name: action.code,
+  values: differing(actionValues, kind === 'added' ? undefined : action, kind === 'added' ? action : undefined),
+})
+
+function diffAction(before: ActionRules, after: ActionRules): Entry[] {
+  const entries: Entry[] = []
+  const settings = differing(actionValues, before, after)
+  if (settings.length > 0) entries.push({ kind: 'changed', subject: 'action', id: after.code, name: after.code, values: settings })
+
+  const was = new Map(before.rules.map((rule, i) => [rule.id, i]))
+  const kept = after.rules.filter((rule) => was.has(rule.id))
+  const stayed = inOrder(kept.map((rule) => was.get(rule.id) ?? 0))
+  const resting = new Set(kept.filter((_, i) => stayed.has(i)).map((rule) => rule.id))
+
+  after.rules.forEach((rule, i) => {
+    const from = was.get(rule.id)
+    const old = from === undefined ? undefined : before.rules[from]
+    if (from === undefined || old === undefined) {
+      entries.push(ruleEntry('added', rule, i))
+      return
+    }
+    const values = differing(ruleValues, old, rule)
+    const moved = !resting.has(rule.id)
+    if (values.length > 0 || moved) {
+      entries.push({
+        kind: values.length > 0 ? 'changed' : 'moved',
+        subject: 'rule',
+        id: rule.id,
+        name: rule.name,
+        ...(moved ? { from: from + 1, to: i + 1 } : {}),
+        values,
+      })
+    }
+  })
+  before.rules.forEach((rule, i) => {
+    if (!after.rules.some((other) => other.id === rule.id)) entries.push(ruleEntry('removed', rule, i))
+  })
+  return entries
+}
+
+function diffFields(before: readonly Field[], after: readonly Field[]): Entry[] {
+  const entries: Entry[] = []
+  for (const field of after) {
+    const old = before.find((other) => other.name === field.name)
+    const values = differing(fieldValues, old, field)
+    if (old === undefined || values.length > 0) {
+      entries.push({ kind: old === undefined ? 'added' : 'changed', subject: 'field', id: field.name, name: field.name, values })
+    }
+  }
+  for (const old of before) {
+    if (!after.some((field) => field.name === old.name)) {
+      entries.push({ kind: 'removed', subject: 'field', id: old.name, name: old.name, values: differing(fieldValues, old, undefined) })
+    }
+  }
+  return entries
+}
+
+/**
+ * The indexes of a longest increasing run through numbers: what stayed in order
+ * when the rest was moved, so that moving one rule reads as one move.
+ */
+export function inOrder(numbers: readonly number[]): Set<number> {
+  const ends: number[] = [] // ends[n]: index of the smallest last number of a run of n+1
+  const before: number[] = []
+  numbers.forEach((number, i) => {
+    let at = ends.findIndex((end) => (numbers[end] ?? 0) >= number)
+    if (at < 0) at = ends.length
+    before[i] = ends[at - 1] ?? -1
+    ends[at] = i
+  })
+  const run = new Set<number>()
+  for (let i = ends.at(-1) ?? -1; i >= 0; i = before[i] ?? -1) run.add(i)
+  return run
+}

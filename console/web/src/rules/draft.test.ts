@@ -1,0 +1,126 @@
+import { describe, expect, test } from 'vitest'
+
+import type { Definition, Rule } from '../api/types'
+import { definitionOf, draftOf, otherwiseKey, reduce, stateOf, type Change, type State } from './draft'
+
+const rule = (id: string): Rule => ({ id, name: id.toUpperCase(), when: 'true', outcome: 'BLOCK' })
+
+const definition: Definition = {
+  fields: [{ name: 'amount', type: 'number' }],
+  actions: [{ code: 'payment', default: 'ALLOW', rules: [rule('a'), rule('b'), rule('c')] }],
+  otherwise: { code: '', rules: [rule('z')] },
+}
+
+const start = (): State => stateOf(draftOf(7, definition))
+const after = (...changes: Change[]): State => changes.reduce(reduce, start())
+const order = (state: State): string[] => state.draft.actions[0]?.rules.map(({ id }) => id) ?? []
+
+test('a draft without changes is the definition', () => {
+  expect(definitionOf(start().draft)).toEqual(definition)
+})
+
+test('a definition without fields stays without', () => {
+  const { fields: _, ...bare } = definition
+  expect(definitionOf(draftOf(1, bare))).toEqual(bare)
+})
+
+describe('rules', () => {
+  test.each([
+    ['up', 'c', 0, ['c', 'a', 'b']],
+    ['down', 'a', 2, ['b', 'c', 'a']],
+    ['by one', 'a', 1, ['b', 'a', 'c']],
+    ['beyond the end', 'a', 99, ['b', 'c', 'a']],
+    ['beyond the start', 'c', -5, ['c', 'a', 'b']],
+  ])('move %s', (_, key, to, want) => {
+    expect(order(after({ type: 'rule/move', action: 'payment', rule: key, to }))).toEqual(want)
+  })
+
+  test('moving to the same place is no step', () => {
+    const state = start()
+    expect(after({ type: 'rule/move', action: 'payment', rule: 'b', to: 1 }).past).toHaveLength(0)
+    expect(definitionOf(state.draft)).toEqual(definition)
+  })
+
+  test('a new rule challenges, is live and stands last', () => {
+    const state = after({ type: 'rule/add', action: 'payment' })
+    expect(state.draft.actions[0]?.rules.at(-1)).toMatchObject({ id: 'rule', outcome: 'CHALLENGE', mode: 'live', when: '' })
+  })
+
+  test('the id of a new rule follows its name and stays unique in the whole set', () => {
+    const state = after(
+      { type: 'rule/add', action: 'payment' },
+      { type: 'rule/set', action: 'payment', rule: 'new-1', values: { name: 'Z!' } },
+    )
+    expect(order(state)).toEqual(['a', 'b', 'c', 'z-2'])
+  })
+
+  test('an id that somebody set stays when the name changes', () => {
+    const state = after(
+      { type: 'rule/add', action: 'payment' },
+      { type: 'rule/id', action: 'payment', rule: 'new-1', id: 'mine' },
+      { type: 'rule/set', action: 'payment', rule: 'new-1', values: { name: 'Other' } },
+    )
+    expect(order(state)).toContain('mine')
+  })
+
+  test('the id of a published rule stays when its name changes', () => {
+    expect(order(after({ type: 'rule/set', action: 'payment', rule: 'a', values: { name: 'New name' } }))).toEqual(['a', 'b', 'c'])
+  })
+
+  test('a copy stands behind its source, in shadow, with an id of its own', () => {
+    const state = after({ type: 'rule/duplicate', action: 'payment', rule: 'a' })
+    expect(order(state)).toEqual(['a', 'a-2', 'b', 'c'])
+    expect(state.draft.actions[0]?.rules[1]).toMatchObject({ name: 'A (copy)', mode: 'shadow' })
+  })
+
+  test('the rules of other actions are edited by the same steps', () => {
+    const state = after({ type: 'rule/remove', action: otherwiseKey, rule: 'z' }, { type: 'rule/add', action: otherwiseKey })
+    expect(state.draft.otherwise.rules.map(({ id }) => id)).toEqual(['rule'])
+  })
+})
+
+describe('actions and fields', () => {
+  test('an action is added once', () => {
+    const state = after({ type: 'action/add', code: 'login' }, { type: 'action/add', code: 'login' })
+    expect(state.draft.actions.map(({ code }) => code)).toEqual(['payment', 'login'])
+    expect(state.past).toHaveLength(1)
+  })
+
+  test('fields are added, changed and removed', () => {
+    const state = after(
+      { type: 'field/add' },
+      { type: 'field/set', field: 'field-1', values: { name: 'payee', type: 'string' } },
+      { type: 'field/remove', field: 'field-0' },
+    )
+    expect(definitionOf(state.draft).fields).toEqual([{ name: 'payee', type: 'string' }])
+  })
+})
+
+describe('undo', () => {
+  const type = (name: string): Change => ({ type: 'rule/set', action: 'payment', rule: 'a', values: { name } })
+
+  test('takes back what was typed in one place in one step', () => {
+    const state = after(type('N'), type('Ne'), type('New'), { type: 'undo' })
+    expect(definitionOf(state.draft)).toEqual(definition)
+  })
+  test('takes back a removal', () => {
+    const state = after({ type: 'rule/remove', action: 'payment', rule: 'b' }, { type: 'undo' })
+    expect(order(state)).toEqual(['a', 'b', 'c'])
+  })
+  test('takes back discarding', () => {
+    const state = after(type('Kept'), { type: 'discard' }, { type: 'undo' })
+    expect(state.draft.actions[0]?.rules[0]?.name).toBe('Kept')
+  })
+  test('without a past changes nothing', () => {
+    const state = start()
+    expect(reduce(state, { type: 'undo' })).toBe(state)
+  })
+})
+
+test('rebase keeps the edits and compares with the newer set', () => {
+  const newer: Definition = { ...definition, actions: [] }
+  const state = after({ type: 'rule/remove', action: 'payment', rule: 'a' }, { type: 'rebase', base: 8, definition: newer })
+  expect(state.draft.base).toBe(8)
+  expect(state.draft.original).toBe(newer)
+  expect(order(state)).toEqual(['b', 'c'])
+})

@@ -1,0 +1,231 @@
+// The rule set that somebody is editing: one reducer, no React. Rules and
+// actions carry a key of their own, since their ids and codes change while they
+// are typed.
+
+import type { ActionRules, Definition, Field, Rule } from '../api/types'
+import { freeId, slug } from './ids'
+
+export interface DraftRule extends Rule {
+  key: string
+  /** The id follows the name until the rule is published or somebody sets the id. */
+  idFollows: boolean
+}
+
+export interface DraftAction extends Omit<ActionRules, 'rules'> {
+  key: string
+  rules: DraftRule[]
+}
+
+export interface DraftField extends Field {
+  key: string
+}
+
+export interface Draft {
+  /** Number of the set that the draft started from. */
+  base: number
+  /** That set's definition, to compare with. */
+  original: Definition
+  fields: DraftField[]
+  actions: DraftAction[]
+  otherwise: DraftAction
+  /** Makes the next key; never goes back, so that a key names one thing for good. */
+  counter: number
+}
+
+/** The key of the rules for actions that the set does not list. */
+export const otherwiseKey = '*'
+
+export interface State {
+  draft: Draft
+  /** Earlier drafts, newest last. */
+  past: Draft[]
+  /** What the last change touched: typing on in one place is one step back. */
+  touched: string
+}
+
+export type Change =
+  | { type: 'load'; base: number; definition: Definition }
+  | { type: 'restore'; draft: Draft }
+  | { type: 'rebase'; base: number; definition: Definition }
+  | { type: 'discard' }
+  | { type: 'undo' }
+  | { type: 'rule/add'; action: string; at?: number }
+  | { type: 'rule/duplicate'; action: string; rule: string }
+  | { type: 'rule/remove'; action: string; rule: string }
+  | { type: 'rule/move'; action: string; rule: string; to: number }
+  | { type: 'rule/set'; action: string; rule: string; values: Partial<Omit<Rule, 'id'>> }
+  | { type: 'rule/id'; action: string; rule: string; id: string }
+  | { type: 'action/add'; code: string }
+  | { type: 'action/remove'; action: string }
+  | { type: 'action/set'; action: string; values: Partial<Omit<ActionRules, 'rules'>> }
+  | { type: 'field/add' }
+  | { type: 'field/remove'; field: string }
+  | { type: 'field/set'; field: string; values: Partial<Field> }
+
+const maxPast = 100
+
+/** A draft without changes. */
+export function draftOf(base: number, definition: Definition): Draft {
+  return {
+    base,
+    original: definition,
+    fields: (definition.fields ?? []).map((field, i) => ({ ...field, key: `field-${i}` })),
+    actions: definition.actions.map((action) => draftAction(action, action.code)),
+    otherwise: draftAction(definition.otherwise, otherwiseKey),
+    counter: definition.fields?.length ?? 0,
+  }
+}
+
+const draftAction = (action: ActionRules, key: string): DraftAction => ({
+  ...action,
+  key,
+  rules: action.rules.map((rule) => ({ ...rule, key: rule.id, idFollows: false })),
+})
+
+export const stateOf = (draft: Draft): State => ({ draft, past: [], touched: '' })
+
+/** What the server is asked to check and to publish. */
+export function definitionOf(draft: Draft): Definition {
+  const actions = draft.actions.map(plainAction)
+  const otherwise = plainAction(draft.otherwise)
+  if (draft.fields.length === 0) return { actions, otherwise }
+  return { fields: draft.fields.map(({ key: _, ...field }) => field), actions, otherwise }
+}
+
+const plainAction = ({ key: _, rules, ...action }: DraftAction): ActionRules => ({
+  ...action,
+  rules: rules.map(({ key: _key, idFollows: _follows, ...rule }) => rule),
+})
+
+export function findAction(draft: Draft, key: string): DraftAction | undefined {
+  return key === otherwiseKey ? draft.otherwise : draft.actions.find((action) => action.key === key)
+}
+
+export const allRules = (draft: Draft): DraftRule[] => [...draft.actions, draft.otherwise].flatMap((action) => action.rules)
+
+export function reduce(state: State, change: Change): State {
+  switch (change.type) {
+    case 'load':
+      return stateOf(draftOf(change.base, change.definition))
+    case 'restore':
+      return stateOf(change.draft)
+    case 'discard':
+      return step(state, draftOf(state.draft.base, state.draft.original), 'discard')
+    case 'rebase':
+      return step(state, { ...state.draft, base: change.base, original: change.definition }, 'rebase')
+    case 'undo': {
+      const last = state.past.at(-1)
+      return last === undefined ? state : { draft: last, past: state.past.slice(0, -1), touched: '' }
+    }
+    default: {
+      const draft = edit(state.draft, change)
+      return draft === state.draft ? state : step(state, draft, touchedBy(change))
+    }
+  }
+}
+
+type Edit = Exclude<Change, { type: 'load' | 'restore' | 'discard' | 'rebase' | 'undo' }>
+
+function step(state: State, draft: Draft, touched: string): State {
+  const goesOn = touched !== '' && touched === state.touched
+  return { draft, past: goesOn ? state.past : [...state.past, state.draft].slice(-maxPast), touched }
+}
+
+// What counts as typing on in one place. Structural changes are each a step.
+function touchedBy(change: Edit): string {
+  switch (change.type) {
+    case 'rule/set':
+      return `${change.action}/${change.rule}/${Object.keys(change.values).join()}`
+    case 'rule/id':
+      return `${change.action}/${change.rule}/id`
+    case 'action/set':
+      return `${change.action}/${Object.keys(change.values).join()}`
+    case 'field/set':
+      return `field/${change.field}/${Object.keys(change.values).join()}`
+    default:
+      return ''
+  }
+}
+
+function edit(draft: Draft, change: Edit): Draft {
+  switch (change.type) {
+    case 'rule/add': {
+      const key = `new-${draft.counter}`
+      const rule: DraftRule = {
+        key,
+        idFollows: true,
+        id: freeId('rule', allRules(draft).map((r) => r.id)),
+        name: '',
+        when: '',
+        outcome: 'CHALLENGE',
+        mode: 'live',
+      }
+      return changeRules({ ...draft, counter: draft.counter + 1 }, change.action, (rules) => rules.toSpliced(change.at ?? rules.length, 0, rule))
+    }
+    case 'rule/duplicate':
+      return changeRules({ ...draft, counter: draft.counter + 1 }, change.action, (rules) => {
+        const at = rules.findIndex((rule) => rule.key === change.rule)
+        const source = rules[at]
+        if (source === undefined) return rules
+        const id = freeId(source.id, allRules(draft).map((r) => r.id))
+        // A copy that counted at once would change nothing but the counts; in shadow it can be edited in peace.
+        const copy: DraftRule = { ...source, key: `new-${draft.counter}`, idFollows: true, id, name: `${source.name} (copy)`, mode: 'shadow' }
+        return rules.toSpliced(at + 1, 0, copy)
+      })
+    case 'rule/remove':
+      return changeRules(draft, change.action, (rules) => rules.filter((rule) => rule.key !== change.rule))
+    case 'rule/move':
+      return changeRules(draft, change.action, (rules) => {
+        const from = rules.findIndex((rule) => rule.key === change.rule)
+        const rule = rules[from]
+        const to = Math.max(0, Math.min(change.to, rules.length - 1))
+        return rule === undefined || from === to ? rules : rules.toSpliced(from, 1).toSpliced(to, 0, rule)
+      })
+    case 'rule/set':
+      return changeRule(draft, change.action, change.rule, (rule) => {
+        const next = { ...rule, ...change.values }
+        if (change.values.name === undefined || !rule.idFollows) return next
+        const others = allRules(draft).filter((other) => other.key !== rule.key)
+        return { ...next, id: freeId(slug(next.name) || 'rule', others.map((other) => other.id)) }
+      })
+    case 'rule/id':
+      return changeRule(draft, change.action, change.rule, (rule) => ({ ...rule, id: change.id, idFollows: false }))
+    case 'action/add': {
+      if (draft.actions.some((action) => action.code === change.code)) return draft
+      const action: DraftAction = { key: `action-${draft.counter}`, code: change.code, rules: [] }
+      return { ...draft, counter: draft.counter + 1, actions: [...draft.actions, action] }
+    }
+    case 'action/remove':
+      return { ...draft, actions: draft.actions.filter((action) => action.key !== change.action) }
+    case 'action/set':
+      return changeAction(draft, change.action, (action) => ({ ...action, ...change.values }))
+    case 'field/add': {
+      const field: DraftField = { key: `field-${draft.counter}`, name: '', type: 'string' }
+      return { ...draft, counter: draft.counter + 1, fields: [...draft.fields, field] }
+    }
+    case 'field/remove':
+      return { ...draft, fields: draft.fields.filter((field) => field.key !== change.field) }
+    case 'field/set':
+      return { ...draft, fields: draft.fields.map((field) => (field.key === change.field ? { ...field, ...change.values } : field)) }
+  }
+}
+
+// The three below give the same draft back when nothing differs.
+
+function changeAction(draft: Draft, key: string, change: (action: DraftAction) => DraftAction): Draft {
+  const before = findAction(draft, key)
+  if (before === undefined) return draft
+  const after = change(before)
+  if (after === before) return draft
+  if (key === otherwiseKey) return { ...draft, otherwise: after }
+  return { ...draft, actions: draft.actions.map((action) => (action.key === key ? after : action)) }
+}
+
+const changeRules = (draft: Draft, action: string, change: (rules: DraftRule[]) => DraftRule[]): Draft =>
+  changeAction(draft, action, (found) => {
+    const rules = change(found.rules)
+    return rules === found.rules ? found : { ...found, rules }
+  })
+
+const changeRule = (draft: Draft, action: string, key: string, change: (rule: DraftRule) => DraftRule): Draft =>
+  changeRules(draft, action, (rules) => rules.map((rule) => (rule.key === key ? change(rule) : rule)))
