@@ -1,0 +1,170 @@
+package rules_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.yaml.in/yaml/v3"
+	"golang.org/x/tools/txtar"
+
+	"github.com/sallyport/sallyport/rules"
+)
+
+// testCase is one evaluation in a file of testdata.
+type testCase struct {
+	Name    string         `yaml:"name"`
+	Action  string         `yaml:"action"`
+	Facts   map[string]any `yaml:"facts"`   // by name; what is not there is unknown
+	Want    string         `yaml:"want"`    // outcome, reason and deciding rule
+	Matches []string       `yaml:"matches"` // id, verdict and "decides"
+}
+
+// TestCases runs the files of testdata. Each describes one behaviour: rules.yaml
+// (the example set when it is not there) with cases.yaml, or with the problems
+// that it must have.
+func TestCases(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files in testdata: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts := map[string][]byte{}
+			for _, f := range archive.Files {
+				parts[f.Name] = f.Data
+			}
+			definition := rules.Example()
+			if text, ok := parts["rules.yaml"]; ok {
+				if definition, err = rules.ParseYAML(text); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if want, ok := parts["problems"]; ok {
+				checkProblems(t, definition, string(want))
+				return
+			}
+			runCases(t, definition, parts["cases.yaml"])
+		})
+	}
+}
+
+func checkProblems(t *testing.T, d rules.Definition, want string) {
+	t.Helper()
+	var got []string
+	for _, p := range rules.Check(d) {
+		got = append(got, p.String())
+	}
+	if diff := cmp.Diff(strings.Split(strings.TrimSpace(want), "\n"), got); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
+
+func runCases(t *testing.T, d rules.Definition, text []byte) {
+	t.Helper()
+	set := compile(t, d)
+	var cases []testCase
+	if err := yaml.Unmarshal(text, &cases); err != nil || len(cases) == 0 {
+		t.Fatalf("cases.yaml: %d cases, error %v", len(cases), err)
+	}
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) {
+			got := set.Evaluate(c.Action, makeFacts(t, c.Action, c.Facts))
+			words := strings.TrimSpace(fmt.Sprintf("%s %s %s", got.Outcome, got.Reason, got.Rule))
+			if words != c.Want {
+				t.Errorf("got %q, want %q", words, c.Want)
+			}
+			var matches []string
+			for _, m := range got.Matches {
+				line := fmt.Sprintf("%s %s", m.ID, m.Result)
+				if m.Decides {
+					line += " decides"
+				}
+				matches = append(matches, line)
+				if (m.Result == rules.Erred) != (m.Error != "") {
+					t.Errorf("match %s: verdict %s with error %q", m.ID, m.Result, m.Error)
+				}
+			}
+			if diff := cmp.Diff(c.Matches, matches, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("matches (-want +got):\n%s", diff)
+			}
+			if got.Count != len(got.Matches) {
+				t.Errorf("count %d of %d matches", got.Count, len(got.Matches))
+			}
+		})
+	}
+}
+
+func compile(tb testing.TB, d rules.Definition) *rules.Set {
+	tb.Helper()
+	set, err := rules.Compile(rules.Version{Number: 1, Definition: d})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return set
+}
+
+// makeFacts fills in the struct by the names that conditions use.
+func makeFacts(tb testing.TB, action string, named map[string]any) *rules.Facts {
+	tb.Helper()
+	facts := &rules.Facts{Action: rules.ActionFacts{Code: action}, Custom: map[string]any{}}
+	for name, value := range named {
+		if v, ok := value.(int); ok {
+			value = float64(v)
+		}
+		if custom, ok := strings.CutPrefix(name, "custom."); ok {
+			facts.Custom[custom] = value
+			continue
+		}
+		field := reflect.ValueOf(facts).Elem()
+		for part := range strings.SplitSeq(name, ".") {
+			field = fieldByTag(tb, field, part)
+		}
+		setField(tb, name, field.Addr().Interface(), value)
+	}
+	return facts
+}
+
+func fieldByTag(tb testing.TB, v reflect.Value, tag string) reflect.Value {
+	tb.Helper()
+	for i := range v.NumField() {
+		if v.Type().Field(i).Tag.Get("cel") == tag {
+			return v.Field(i)
+		}
+	}
+	tb.Fatalf("no fact has the tag %q", tag)
+	return reflect.Value{}
+}
+
+func setField(tb testing.TB, name string, field, value any) {
+	tb.Helper()
+	switch f := field.(type) {
+	case *string:
+		*f = value.(string)
+	case *bool:
+		*f = value.(bool)
+	case *int64:
+		*f = int64(value.(float64))
+	case *time.Time:
+		*f = value.(time.Time)
+	case *rules.Value[string]:
+		*f = rules.Known(value.(string))
+	case *rules.Value[bool]:
+		*f = rules.Known(value.(bool))
+	case *rules.Value[float64]:
+		*f = rules.Known(value.(float64))
+	case *rules.Value[time.Time]:
+		*f = rules.Known(value.(time.Time))
+	default:
+		tb.Fatalf("fact %s is a %T", name, field)
+	}
+}
