@@ -19,6 +19,24 @@ const (
 	Reviewer      Role = "reviewer"      // reads decisions and rules
 )
 
+// Valid reports whether r is one of the three roles.
+func (r Role) Valid() bool { return r.rank() > 0 }
+
+// Includes reports whether r has every right of other.
+func (r Role) Includes(other Role) bool { return other.Valid() && r.rank() >= other.rank() }
+
+func (r Role) rank() int {
+	switch r {
+	case Administrator:
+		return 3
+	case Analyst:
+		return 2
+	case Reviewer:
+		return 1
+	}
+	return 0
+}
+
 // Operator is one person who uses the console. Operators share nothing with the
 // applications' users: neither tables nor credentials nor sessions.
 type Operator struct {

@@ -1,0 +1,221 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/sallyport/sallyport/ceremonies"
+	"github.com/sallyport/sallyport/engine"
+	"github.com/sallyport/sallyport/events"
+	"github.com/sallyport/sallyport/internal/operators"
+	"github.com/sallyport/sallyport/rules"
+)
+
+// The error codes of answers. Those of the wire protocol come first (CONTRACT
+// 1.2); SDKs branch on them.
+const (
+	codeUnauthorized  = "unauthorized"
+	codeInvalid       = "invalid_request"
+	codeExpiredToken  = "expired_token"
+	codeInvalidToken  = "invalid_token"
+	codeTooMany       = "too_many_requests"
+	codeConflict      = "conflict"
+	codeNotFound      = "not_found"
+	codeMethod        = "method_not_allowed"
+	codeTooLarge      = "payload_too_large"
+	codeMediaType     = "unsupported_media_type"
+	codeForbidden     = "forbidden"
+	codeUnavailable   = "unavailable"
+	codeInternal      = "internal_error"
+	unauthorizedText  = "The request is unauthorized. Check that your API key and region base URL are correctly configured."
+	unavailableText   = "Sallyport cannot answer at the moment and has recorded nothing. Try again in a second."
+	internalErrorText = "Something went wrong in Sallyport. Its log has the cause under this request id."
+)
+
+// Error is an answer that is not a success.
+type Error struct {
+	Status      int
+	Code        string
+	Description string // a sentence for the developer who reads it
+	Details     []rules.Problem
+	RetryAfter  time.Duration // 0: no such header
+	Cause       error         // for the log only
+}
+
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return e.Code + ": " + e.Cause.Error()
+	}
+	return e.Code + ": " + e.Description
+}
+
+func (e *Error) Unwrap() error { return e.Cause }
+
+// wireError is the body of an error. All of the first three keys must be there:
+// some SDKs read error, others errorCode (CONTRACT 0.2).
+type wireError struct {
+	Error            string          `json:"error"`
+	ErrorCode        string          `json:"errorCode"`
+	ErrorDescription string          `json:"errorDescription"`
+	RequestID        string          `json:"requestId,omitempty"`
+	Details          []rules.Problem `json:"details,omitempty"`
+}
+
+// invalid is a 400 that says what to do.
+func invalid(description string) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: codeInvalid, Description: description}
+}
+
+// invalidField is a 400 about one field.
+func invalidField(field, message string) *Error {
+	e := invalid(field + ": " + strings.TrimSuffix(message, ".") + ".")
+	e.Details = []rules.Problem{{Field: field, Message: message}}
+	return e
+}
+
+func unauthorized(cause error) *Error {
+	return &Error{Status: http.StatusUnauthorized, Code: codeUnauthorized, Description: unauthorizedText, Cause: cause}
+}
+
+func notFound(description string) *Error {
+	return &Error{Status: http.StatusNotFound, Code: codeNotFound, Description: description}
+}
+
+// asError turns what a handler returned into an answer. It is the only place
+// that knows which error has which status; an error that is not listed is a 500
+// whose text stays in the log.
+func asError(err error) *Error {
+	var (
+		answer  *Error
+		http4   *echo.HTTPError
+		refused *ceremonies.RefusedError
+		input   *engine.InputError
+		move    *engine.MoveError
+		compile *rules.CompileError
+	)
+	switch {
+	case errors.As(err, &answer):
+		return answer
+	case errors.As(err, &http4):
+		return routingError(http4)
+	case errors.As(err, &refused):
+		return refusal(refused)
+	case errors.As(err, &input):
+		e := invalidField(input.Field, input.Message)
+		e.Cause = err
+		return e
+	case errors.As(err, &move):
+		return &Error{Status: http.StatusBadRequest, Code: codeInvalid, Cause: err,
+			Description: "An action in state " + string(move.From) + " cannot become " + string(move.To) + "."}
+	case errors.As(err, &compile):
+		return &Error{Status: http.StatusBadRequest, Code: codeInvalid, Cause: err, Details: compile.Problems,
+			Description: "The rule set was not published because it does not compile: " + firstProblem(compile.Problems)}
+	case errors.Is(err, engine.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return &Error{Status: http.StatusServiceUnavailable, Code: codeUnavailable, Description: unavailableText,
+			RetryAfter: time.Second, Cause: err}
+	}
+	for _, row := range sentinels {
+		if errors.Is(err, row.is) {
+			return &Error{Status: row.status, Code: row.code, Description: row.text, Cause: err}
+		}
+	}
+	return &Error{Status: http.StatusInternalServerError, Code: codeInternal, Description: internalErrorText, Cause: err}
+}
+
+// sentinels are the plain errors of the domain packages.
+var sentinels = []struct {
+	is     error
+	status int
+	code   string
+	text   string
+}{
+	{engine.ErrNotFound, http.StatusNotFound, codeNotFound, "There is no such object."},
+	{engine.ErrConflict, http.StatusConflict, codeConflict, "Somebody else changed this in the meantime. Load it again and repeat your change."},
+	{ceremonies.ErrNoAction, http.StatusNotFound, codeNotFound, "There is no such action."},
+	{ceremonies.ErrCredentialExists, http.StatusConflict, codeConflict, "A passkey with this credentialId is registered already."},
+	{events.ErrCursor, http.StatusBadRequest, codeInvalid, "The cursor is not one that an earlier page returned. Leave it out to begin with the first page."},
+	{operators.ErrNotFound, http.StatusUnauthorized, codeUnauthorized, "Nobody is signed in here. Sign in and try again."},
+	{operators.ErrInvite, http.StatusBadRequest, codeInvalid, "This invite is not valid any more. Ask for a new one: sallyport operator invite."},
+	{operators.ErrCeremony, http.StatusBadRequest, codeInvalid, "This took too long or was answered before. Start again."},
+	{operators.ErrRefused, http.StatusBadRequest, ceremonies.CodeInvalidCredential, "This passkey was not accepted here. Use the passkey that you registered for this console."},
+	{operators.ErrName, http.StatusBadRequest, codeInvalid, "A name has 1 to 64 characters."},
+	{operators.ErrRole, http.StatusBadRequest, codeInvalid, "role must be administrator, analyst or reviewer."},
+}
+
+// routingError is what Echo says before a handler is found.
+func routingError(e *echo.HTTPError) *Error {
+	switch e.Code {
+	case http.StatusNotFound:
+		return notFound("There is no such endpoint. Check the method, the path and the base URL.")
+	case http.StatusMethodNotAllowed:
+		return &Error{Status: e.Code, Code: codeMethod, Description: "This endpoint has another method. The Allow header names those it has."}
+	}
+	return &Error{Status: http.StatusInternalServerError, Code: codeInternal, Description: internalErrorText, Cause: e}
+}
+
+// refusal is a ceremony that was refused. The code is the ceremonies' own, which
+// SDKs branch on; the sentence tells the reason in plain words.
+func refusal(e *ceremonies.RefusedError) *Error {
+	answer := &Error{Status: http.StatusBadRequest, Code: e.Code, Description: refusalTexts[e.Reason], Cause: e}
+	switch e.Code {
+	case ceremonies.CodeExpiredToken, ceremonies.CodeInvalidToken:
+		answer.Status = http.StatusUnauthorized
+	case ceremonies.CodeTooManyRequests:
+		answer.Status = http.StatusTooManyRequests
+	}
+	if answer.Description == "" {
+		answer.Description = refusalCodeTexts[e.Code]
+	}
+	if answer.Description == "" {
+		answer.Description = "The passkey was not accepted."
+	}
+	return answer
+}
+
+var refusalCodeTexts = map[string]string{
+	ceremonies.CodeExpiredToken:      "The token has expired. Track the action again to get a new one.",
+	ceremonies.CodeInvalidToken:      "The token is not valid here. Track the action again to get one.",
+	ceremonies.CodeInvalidCredential: "The passkey's answer could not be verified. Begin again.",
+	ceremonies.CodeUnknownCredential: "This passkey is not registered here.",
+	ceremonies.CodeTooManyRequests:   "Too many attempts. Wait a moment and try again.",
+}
+
+var refusalTexts = map[string]string{
+	ceremonies.ReasonTokenGeneration:   "The token was taken back. Track the action again to get a new one.",
+	ceremonies.ReasonActionNotOpen:     "The action is not waiting for a challenge.",
+	ceremonies.ReasonTriesUsedUp:       "There were too many wrong answers; the action has failed.",
+	ceremonies.ReasonNoAuthenticator:   "The user has no passkey to prove it with.",
+	ceremonies.ReasonScopeMissing:      "The token does not allow adding a passkey. Track an action with the scope add:authenticators and let the user prove it first.",
+	ceremonies.ReasonProofMissing:      "The user has a passkey already and must prove it before another one is added.",
+	ceremonies.ReasonProofStale:        "The proof is too old to add a passkey. Track the action again and let the user prove it.",
+	ceremonies.ReasonBlocked:           "The action was blocked, so no passkey can be added with its token.",
+	ceremonies.ReasonBadAttachment:     "authenticatorAttachment must be platform, cross-platform or null.",
+	ceremonies.ReasonMalformed:         "The credential cannot be read. Send what navigator.credentials returned, as JSON.",
+	ceremonies.ReasonChallengeUnknown:  "challengeId names no challenge of this user and action. Ask for options first.",
+	ceremonies.ReasonChallengeTaken:    "This challenge was answered before. Ask for new options.",
+	ceremonies.ReasonChallengeExpired:  "This challenge has expired. Ask for new options.",
+	ceremonies.ReasonUserNotVerified:   "The passkey did not verify the user. Screen lock, fingerprint, face or PIN is required.",
+	ceremonies.ReasonCredentialExists:  "This passkey is registered already.",
+	ceremonies.ReasonForeignCredential: "This passkey belongs to somebody else.",
+}
+
+func firstProblem(problems []rules.Problem) string {
+	if len(problems) == 0 {
+		return "no problem was named."
+	}
+	p := problems[0]
+	text := strings.TrimSuffix(p.Message, ".") + "."
+	if p.Line > 0 {
+		text = "line " + strconv.Itoa(p.Line) + ": " + text
+	}
+	if p.Field != "" {
+		text = p.Field + ", " + text
+	}
+	return text
+}

@@ -1,0 +1,159 @@
+package api
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sallyport/sallyport/events"
+)
+
+// stepOf tells one event in one plain sentence.
+func stepOf(e events.Event) (wireStep, error) {
+	record, err := e.Decode()
+	if err != nil {
+		return wireStep{}, err
+	}
+	step := wireStep{
+		Position: e.Position.String(), Time: wireTime(e.Time), Kind: e.Kind, State: e.State, Data: e.Body,
+	}
+	step.Summary, step.Reason = summary(record)
+	return step, nil
+}
+
+// summary is the sentence and, for a refusal, its stable code.
+func summary(record events.Record) (sentence, reason string) {
+	switch r := record.(type) {
+	case *events.ActionTracked:
+		return trackedSentence(r), ""
+	case *events.ActionUpdated:
+		return fmt.Sprintf("%s moved the action from %s to %s.", capital(author(r.By)), r.From, r.State), ""
+	case *events.Ceremony:
+		return ceremonySentence(r), r.Reason
+	case *events.AuthenticatorAdded:
+		return fmt.Sprintf("%s added a %s.", capital(author(r.By)), passkey(r)), ""
+	case *events.AuthenticatorRemoved:
+		return fmt.Sprintf("%s removed a %s.", capital(author(r.By)), method(r.Method)), ""
+	case *events.UserUpdated:
+		return fmt.Sprintf("%s changed the user's %s.", capital(author(r.By)), strings.Join(r.Fields, ", ")), ""
+	case *events.UserDeleted:
+		return fmt.Sprintf("%s deleted the user.", capital(author(r.By))), ""
+	case *events.RuleSetPublished:
+		return fmt.Sprintf("%s published rule set %d.", capital(author(r.Author)), r.Set), ""
+	case *events.OperatorChanged:
+		return operatorSentence(r), ""
+	case *events.LogRecovered:
+		return fmt.Sprintf("An operator accepted that the log ends at event %d although %d had been seen.", r.LogHead, r.SeenHead), ""
+	}
+	return string(record.Kind()) + ".", ""
+}
+
+func trackedSentence(r *events.ActionTracked) string {
+	outcome := map[string]string{"ALLOW": "Allowed", "CHALLENGE": "Challenged", "REVIEW": "Sent to review", "BLOCK": "Blocked"}[r.Outcome]
+	if outcome == "" {
+		outcome = r.Outcome
+	}
+	switch r.Reason {
+	case "rule":
+		name := r.RuleName
+		if name == "" {
+			name = r.Rule
+		}
+		return fmt.Sprintf("%s by the rule \u201c%s\u201d.", outcome, name)
+	case "default":
+		return outcome + " by default, as no rule matched."
+	case "fail-mode":
+		return outcome + " because the decision could not be made."
+	case "enrolment-policy":
+		return outcome + " because the user has no authenticator to be challenged with."
+	case "management":
+		return outcome + " because the action changes the user's authenticators."
+	}
+	return outcome + "."
+}
+
+func ceremonySentence(r *events.Ceremony) string {
+	enrolling := r.Ceremony == "registration"
+	switch r.Step {
+	case events.KindCeremonyBegun:
+		if enrolling {
+			return "The user was asked to create a passkey."
+		}
+		return "The user was asked for a passkey."
+	case events.KindCeremonySucceeded:
+		if enrolling {
+			return "The user created a passkey."
+		}
+		return "The user proved it with a " + method(r.Method) + "."
+	case events.KindCeremonyFailed:
+		if r.State == events.StateChallengeFailed {
+			return "The passkey was not accepted, and no try was left."
+		}
+		return "The passkey was not accepted."
+	case events.KindCeremonyDenied:
+		return "The user said: I didn't ask for this."
+	case events.KindCeremonyAbandoned:
+		if r.Reason == "interrupted" {
+			return "The ceremony was interrupted."
+		}
+		return "The user did not answer in time."
+	}
+	return string(r.Step) + "."
+}
+
+func operatorSentence(r *events.OperatorChanged) string {
+	switch r.Step {
+	case events.KindOperatorInvited:
+		return fmt.Sprintf("%s invited a new %s.", capital(author(r.By)), r.Role)
+	case events.KindOperatorRegistered:
+		return fmt.Sprintf("A new %s registered.", r.Role)
+	}
+	return "An operator signed in."
+}
+
+// author names who did something.
+func author(by string) string {
+	switch by {
+	case events.ByApplication:
+		return "the backend"
+	case events.ByPerson:
+		return "the user"
+	case events.ByManagement:
+		return "the management API"
+	case events.BySallyport:
+		return "Sallyport"
+	}
+	if strings.HasPrefix(by, "operator:") {
+		return "an operator"
+	}
+	return by
+}
+
+func capital(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+func method(m events.Method) string {
+	switch m {
+	case events.MethodPasskey:
+		return "passkey"
+	case events.MethodSecurityKey:
+		return "security key"
+	case events.MethodRecoveryCode:
+		return "recovery code"
+	case events.MethodEmailOTP:
+		return "code sent by e-mail"
+	case events.MethodAuthenticatorApp:
+		return "code of an authenticator app"
+	}
+	return strings.ToLower(string(m))
+}
+
+func passkey(r *events.AuthenticatorAdded) string {
+	if r.Method == events.MethodPasskey && r.Synced {
+		return "synced passkey"
+	}
+	return method(r.Method)
+}
