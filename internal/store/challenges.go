@@ -1,0 +1,237 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sallyport/sallyport/ceremonies"
+	"github.com/sallyport/sallyport/events"
+)
+
+// Account implements ceremonies.Store.
+func (s *Store) Account(ctx context.Context, user events.UserID) (ceremonies.Account, error) {
+	q := s.quick(ctx)
+	a := ceremonies.Account{User: user, Known: true}
+	err := q.get("SELECT handle, username, display_name, email, generation FROM users WHERE id = $1", args{string(user)},
+		&a.Handle, &a.Username, &a.DisplayName, &a.Email, &a.Generation)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ceremonies.Account{User: user}, nil
+	}
+	if err == nil {
+		a.Authenticators, err = authenticators(q, user)
+	}
+	if err != nil {
+		return ceremonies.Account{}, fmt.Errorf("read account: %w", err)
+	}
+	return a, nil
+}
+
+// Action implements ceremonies.Store.
+func (s *Store) Action(ctx context.Context, id events.ActionID) (ceremonies.Action, error) {
+	a := ceremonies.Action{ActionID: id}
+	var created, proven int64
+	var data []byte
+	err := s.quick(ctx).get(`SELECT state, scope, redirect_url, custom, prompt, prompt_id, device_id, locale, tries, methods <> '',
+			created_at, proven_at, proven_by
+		FROM actions WHERE user_id = $1 AND action = $2 AND action_key = $3`, args{string(id.User), id.Code, id.Key},
+		&a.State, &a.Scope, &a.RedirectURL, &data, &a.Prompt, &a.PromptID, &a.DeviceID, &a.Locale, &a.Tries, &a.Enrolled,
+		&created, &proven, &a.ProvenBy)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ceremonies.Action{}, ceremonies.ErrNoAction
+	}
+	if err != nil {
+		return ceremonies.Action{}, fmt.Errorf("read action: %w", err)
+	}
+	a.Data, a.CreatedAt, a.ProvenAt = data, instant(created), instant(proven)
+	return a, nil
+}
+
+// Begin implements ceremonies.Store.
+func (s *Store) Begin(ctx context.Context, c ceremonies.Challenge, event events.Draft) error {
+	var in input
+	in.id("challenge", string(c.ID))
+	in.action(c.Action)
+	in.name("challenge", string(c.Kind))
+	in.name("challenge", string(c.Purpose))
+	in.bytes("challenge", c.Session)
+	in.bytes("challenge", c.Nonce)
+	in.bytes("challenge", c.Digest)
+	in.draft(event)
+	if len(c.Session) == 0 || len(c.Nonce) == 0 || len(c.Digest) == 0 {
+		in.refuse("challenge", "has no session, nonce or digest")
+	}
+	if in.err != nil {
+		return in.err
+	}
+	var answer error
+	err := s.write(ctx, func(t *tx) error {
+		answer = nil
+		state, _, err := actionState(t, c.Action)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			answer = ceremonies.ErrNoAction
+			return nil
+		case err != nil:
+			return err
+		case c.Purpose == ceremonies.ForAction && state != events.StateChallengeRequired:
+			answer = ceremonies.ErrNotOpen
+			return nil
+		}
+		if _, err := t.exec(`INSERT INTO challenges (id, kind, purpose, user_id, action, action_key, session, nonce, digest, shown,
+				begun_at, expires_at, taken_at, closed)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13)`,
+			string(c.ID), string(c.Kind), string(c.Purpose), string(c.Action.User), c.Action.Code, c.Action.Key,
+			[]byte(c.Session), c.Nonce, c.Digest, c.Shown, micros(c.BegunAt), micros(c.Expires), false); err != nil {
+			return err
+		}
+		return t.log(event)
+	})
+	if err == nil {
+		err = answer
+	}
+	if err != nil {
+		return fmt.Errorf("begin ceremony: %w", err)
+	}
+	return nil
+}
+
+const challengeColumns = `id, kind, purpose, user_id, action, action_key, session, nonce, digest, shown, begun_at, expires_at
+	FROM challenges`
+
+func scanChallenge(scan func(...any) error) (c ceremonies.Challenge, err error) {
+	var begun, expires int64
+	var session []byte
+	err = scan(&c.ID, &c.Kind, &c.Purpose, &c.Action.User, &c.Action.Code, &c.Action.Key, &session, &c.Nonce, &c.Digest, &c.Shown,
+		&begun, &expires)
+	c.Session, c.BegunAt, c.Expires = session, instant(begun), instant(expires)
+	return c, err
+}
+
+// Take implements ceremonies.Store. A challenge is expired from the very moment
+// that it names.
+func (s *Store) Take(ctx context.Context, id events.ChallengeID, action events.ActionID, now time.Time) (ceremonies.Challenge, error) {
+	var in input
+	in.id("challenge", string(id))
+	in.action(action)
+	if in.err != nil {
+		return ceremonies.Challenge{}, in.err
+	}
+	var c ceremonies.Challenge
+	var answer error
+	err := s.write(ctx, func(t *tx) error {
+		answer = nil
+		taken, err := t.exec(`UPDATE challenges SET taken_at = $1
+			WHERE id = $2 AND user_id = $3 AND action = $4 AND action_key = $5 AND taken_at = 0 AND NOT closed AND expires_at > $1`,
+			micros(now), string(id), string(action.User), action.Code, action.Key)
+		if err != nil {
+			return err
+		}
+		c, err = scanChallenge(func(into ...any) error {
+			return t.get("SELECT "+challengeColumns+" WHERE id = $1", args{string(id)}, into...)
+		})
+		if err != nil && !errors.Is(err, sql.ErrNoRows) || taken == 1 {
+			return err
+		}
+		var takenAt int64
+		var closed bool
+		switch err := t.get("SELECT taken_at, closed FROM challenges WHERE id = $1", args{string(id)}, &takenAt, &closed); {
+		case errors.Is(err, sql.ErrNoRows) || err == nil && c.Action != action:
+			answer = ceremonies.ErrNoChallenge
+		case err != nil:
+			return err
+		case takenAt != 0:
+			answer = ceremonies.ErrTaken
+		case micros(c.Expires) <= micros(now):
+			answer = ceremonies.ErrExpired
+		default: // closed by a denial, which leaves it untaken
+			answer = ceremonies.ErrTaken
+		}
+		return nil
+	})
+	if err == nil {
+		err = answer
+	}
+	if err != nil {
+		return ceremonies.Challenge{}, fmt.Errorf("take challenge: %w", err)
+	}
+	return c, nil
+}
+
+// Redeem implements ceremonies.Store.
+func (s *Store) Redeem(ctx context.Context, link string, expires time.Time) (bool, error) {
+	var in input
+	in.id("link", link)
+	if in.err != nil {
+		return false, in.err
+	}
+	var first bool
+	err := s.write(ctx, func(t *tx) error {
+		n, err := t.exec("INSERT INTO links_redeemed (id, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING", link, micros(expires))
+		first = n == 1
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("redeem link: %w", err)
+	}
+	return first, nil
+}
+
+// Deny implements ceremonies.Store.
+func (s *Store) Deny(ctx context.Context, id events.ActionID, at time.Time, event events.Draft) error {
+	var in input
+	in.action(id)
+	in.draft(event)
+	if in.err != nil {
+		return in.err
+	}
+	var answer error
+	err := s.write(ctx, func(t *tx) error {
+		answer = nil
+		state, _, err := actionState(t, id)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			answer = ceremonies.ErrNoAction
+			return nil
+		case err != nil:
+			return err
+		case !state.CanBecome(events.StateChallengeFailed, events.ByRefusal):
+			answer = ceremonies.ErrNotOpen
+			return nil
+		}
+		if err := denyAction(t, id, micros(at)); err != nil {
+			return err
+		}
+		return t.log(event)
+	})
+	if err == nil {
+		err = answer
+	}
+	if err != nil {
+		return fmt.Errorf("deny action: %w", err)
+	}
+	return nil
+}
+
+// denyAction fails an open action, takes the user's tokens back and closes the
+// action's challenges, so that none is answered later.
+func denyAction(t *tx, id events.ActionID, at int64) error {
+	if err := moveAction(t, id, events.StateChallengeFailed, at); err != nil {
+		return err
+	}
+	if _, err := t.exec("UPDATE users SET generation = generation + 1 WHERE id = $1", string(id.User)); err != nil {
+		return err
+	}
+	_, err := t.exec("UPDATE challenges SET closed = $1 WHERE user_id = $2 AND action = $3 AND action_key = $4 AND NOT closed",
+		true, string(id.User), id.Code, id.Key)
+	return err
+}
+
+// sameChallenge guards against an outcome for a challenge that was not the one
+// that was taken.
+func sameChallenge(a, b ceremonies.Challenge) bool {
+	return a.Action == b.Action && a.Purpose == b.Purpose && a.Kind == b.Kind && bytes.Equal(a.Nonce, b.Nonce)
+}

@@ -1,0 +1,222 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/engine"
+	"github.com/sallyport/sallyport/events"
+)
+
+// Limits of the group commit.
+const (
+	// CommitWait is how long a write waits for its commit. A client in Python
+	// gives up after two seconds and should get an answer before.
+	CommitWait = 1500 * time.Millisecond
+	// groupSize is how many members share a transaction.
+	groupSize = 512
+	// groupTime bounds one transaction on PostgreSQL, where a lost server would
+	// otherwise hold the committer.
+	groupTime = 5 * time.Second
+)
+
+var errClosed = errors.New("the store is closed")
+
+// member is one write on its way into a group.
+type member struct {
+	run  func(*tx) error
+	due  time.Time
+	done chan error // has room for the one answer
+	// phase goes from waiting to either running or givenUp, once. A member whose
+	// caller gave up first is never run.
+	phase atomic.Int32
+}
+
+const (
+	waiting int32 = iota
+	running
+	givenUp
+)
+
+// write runs the statements of run in a group and returns once they are
+// committed. run answers its caller through captured variables, which hold the
+// truth only when write returns nil; it may run twice. An error of run rolls the
+// whole group back, so refusals are answers and not errors.
+func (s *Store) write(ctx context.Context, run func(*tx) error) error {
+	m := &member{run: run, due: time.Now().Add(CommitWait), done: make(chan error, 1)}
+	if err := s.join(m); err != nil {
+		return err
+	}
+	timer := time.NewTimer(CommitWait)
+	defer timer.Stop()
+	select {
+	case err := <-m.done:
+		return err
+	case <-timer.C:
+		m.phase.CompareAndSwap(waiting, givenUp)
+		return fmt.Errorf("commit: %w: not possible within %v", engine.ErrUnavailable, CommitWait)
+	case <-ctx.Done():
+		m.phase.CompareAndSwap(waiting, givenUp)
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return fmt.Errorf("commit: %w: %w", engine.ErrUnavailable, ctx.Err())
+		}
+		return fmt.Errorf("commit: %w", context.Cause(ctx))
+	}
+}
+
+// join queues a member without waiting.
+func (s *Store) join(m *member) error {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	if s.closed {
+		return fmt.Errorf("commit: %w: %w", engine.ErrUnavailable, errClosed)
+	}
+	select {
+	case s.queue <- m:
+		return nil
+	default:
+		return fmt.Errorf("commit: %w: %d writes are waiting already", engine.ErrUnavailable, cap(s.queue))
+	}
+}
+
+// commitGroups is the committer. It ends when the queue is closed and empty.
+func (s *Store) commitGroups() {
+	defer close(s.drained)
+	group := make([]*member, 0, groupSize)
+	for first := range s.queue {
+		group = append(group[:0], first)
+	fill:
+		for len(group) < groupSize {
+			select {
+			case m, open := <-s.queue:
+				if !open {
+					break fill
+				}
+				group = append(group, m)
+			default:
+				break fill
+			}
+		}
+		s.commitGroup(group)
+		clear(group)
+	}
+	s.dropConn()
+}
+
+// errCommit marks the failure of a COMMIT. Nobody knows whether it happened, so
+// the group is not tried again; callers ask again and find what is stored.
+var errCommit = errors.New("the commit itself failed")
+
+func (s *Store) commitGroup(group []*member) {
+	taken := group[:0]
+	for _, m := range group {
+		if m.phase.CompareAndSwap(waiting, running) {
+			taken = append(taken, m)
+		}
+	}
+	if len(taken) == 0 {
+		return
+	}
+	err := s.transact(taken)
+	if err == nil || len(taken) == 1 || errors.Is(err, errCommit) {
+		for _, m := range taken {
+			m.done <- err
+		}
+		return
+	}
+	for i, m := range taken {
+		if time.Now().After(m.due) {
+			m.done <- fmt.Errorf("commit: %w: %w", engine.ErrUnavailable, err)
+			continue
+		}
+		m.done <- s.transact(taken[i : i+1])
+	}
+}
+
+// transact runs members in one transaction under a context of its own.
+func (s *Store) transact(members []*member) error {
+	ctx := context.Background()
+	if s.dialect == postgres {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, groupTime)
+		defer cancel()
+	}
+	t, err := s.beginGroup(ctx)
+	if err != nil {
+		return fmt.Errorf("begin: %w: %w", engine.ErrUnavailable, err)
+	}
+	for _, m := range members {
+		if err := m.run(t); err != nil {
+			s.rollback()
+			if t.fault != nil && !refused(t.fault) {
+				return fmt.Errorf("%w: %w", engine.ErrUnavailable, err)
+			}
+			return err
+		}
+	}
+	if len(t.logged) > 0 {
+		if _, err := t.exec("UPDATE log_head SET seq = $1 WHERE one = 1", int64(t.head.Seq)); err != nil {
+			s.rollback()
+			return fmt.Errorf("number events: %w: %w", engine.ErrUnavailable, err)
+		}
+	}
+	if _, err := s.conn.ExecContext(ctx, "COMMIT"); err != nil {
+		s.rollback()
+		return fmt.Errorf("%w: %w: %w", engine.ErrUnavailable, errCommit, err)
+	}
+	s.committed(t)
+	return nil
+}
+
+// beginGroup takes the head row. It connects again after a failure.
+func (s *Store) beginGroup(ctx context.Context) (*tx, error) {
+	if s.conn == nil {
+		conn, err := s.writer.Conn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.conn, s.prepared = conn, map[string]*sql.Stmt{}
+	}
+	if _, err := s.conn.ExecContext(ctx, s.dialect.begin()); err != nil {
+		s.dropConn()
+		return nil, err
+	}
+	t := &tx{ctx: ctx, store: s}
+	var epoch, seq int64
+	if err := t.get(s.dialect.lockHead(), nil, &t.life, &epoch, &seq); err != nil {
+		s.rollback()
+		return nil, err
+	}
+	t.head = events.Position{Epoch: events.Epoch(epoch), Seq: uint64(seq)}
+	return t, nil
+}
+
+// rollback ends the transaction. The connection is kept only when that worked.
+func (s *Store) rollback() {
+	if s.conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), groupTime)
+	defer cancel()
+	if _, err := s.conn.ExecContext(ctx, "ROLLBACK"); err != nil {
+		s.dropConn()
+	}
+}
+
+// dropConn gives the committer's connection up. Its statements go with it.
+func (s *Store) dropConn() {
+	if s.conn == nil {
+		return
+	}
+	for _, statement := range s.prepared {
+		_ = statement.Close() // the connection is closed next, and with it what this could fail to free
+	}
+	_ = s.conn.Raw(func(any) error { return driver.ErrBadConn }) // the pool opens a fresh one for the next group
+	_ = s.conn.Close()
+	s.conn, s.prepared = nil, nil
+}

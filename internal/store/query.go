@@ -1,0 +1,217 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/events"
+)
+
+// querier runs prepared statements: tx within a group, reader outside. Functions
+// that read take one, so that a member sees what its own group wrote.
+type querier interface {
+	// get scans the one row that the statement selects, or returns sql.ErrNoRows.
+	get(text string, values args, into ...any) error
+	// list selects rows. The caller closes them.
+	list(text string, values args) (*sql.Rows, error)
+}
+
+// args are the values of $1, $2, ...
+type args []any
+
+// tx is a group's transaction as a member sees it.
+type tx struct {
+	ctx    context.Context
+	store  *Store
+	life   int64
+	head   events.Position // of the last event numbered so far
+	logged []events.Event
+	erased bool  // personal values of earlier events are gone
+	fault  error // of the last statement that failed
+}
+
+func (t *tx) prepare(text string) (*sql.Stmt, error) {
+	if statement, ok := t.store.prepared[text]; ok {
+		return statement, nil
+	}
+	statement, err := t.store.conn.PrepareContext(t.ctx, t.store.dialect.statement(text))
+	if err != nil {
+		t.fault = err
+		return nil, err
+	}
+	t.store.prepared[text] = statement
+	return statement, nil
+}
+
+// exec returns how many rows the statement changed.
+func (t *tx) exec(text string, values ...any) (int64, error) {
+	statement, err := t.prepare(text)
+	if err != nil {
+		return 0, err
+	}
+	result, err := statement.ExecContext(t.ctx, values...)
+	if err != nil {
+		t.fault = err
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+func (t *tx) get(text string, values args, into ...any) error {
+	statement, err := t.prepare(text)
+	if err != nil {
+		return err
+	}
+	err = statement.QueryRowContext(t.ctx, values...).Scan(into...)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		t.fault = err
+	}
+	return err
+}
+
+func (t *tx) list(text string, values args) (*sql.Rows, error) {
+	statement, err := t.prepare(text)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := statement.QueryContext(t.ctx, values...)
+	if err != nil {
+		t.fault = err
+	}
+	return rows, err
+}
+
+// place is where the next event will stand. It is final only for a member that
+// then logs one.
+func (t *tx) place() int64 { return placeOf(t.life, t.head.Seq+1) }
+
+// log numbers an event and writes it.
+func (t *tx) log(draft events.Draft) error {
+	_, err := t.exec(`INSERT INTO events
+		(place, time, kind, version, user_id, action, action_key, state, body, personal, salt)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		t.place(), draft.Time.UnixMicro(), string(draft.Kind), int64(draft.Version),
+		string(draft.Action.User), draft.Action.Code, draft.Action.Key, string(draft.State),
+		draft.Body, orNull(draft.Personal), orNull(draft.Salt))
+	if err != nil {
+		return fmt.Errorf("log %s: %w", draft.Kind, err)
+	}
+	t.head.Seq++
+	t.logged = append(t.logged, draft.At(t.head))
+	return nil
+}
+
+// reader reads outside of groups.
+type reader struct {
+	ctx   context.Context
+	store *Store
+}
+
+func (s *Store) read(ctx context.Context) reader { return reader{ctx, s} }
+
+// quick is a reader for statements that touch a few rows by key. On SQLite they
+// take microseconds, less than it costs to watch for the end of a context.
+func (s *Store) quick(ctx context.Context) reader {
+	if s.dialect == sqlite && ctx.Err() == nil {
+		ctx = context.WithoutCancel(ctx)
+	}
+	return reader{ctx, s}
+}
+
+func (r reader) prepare(text string) (*sql.Stmt, error) {
+	if statement, ok := r.store.statements.Load(text); ok {
+		return statement.(*sql.Stmt), nil
+	}
+	statement, err := r.store.reader.PrepareContext(r.ctx, r.store.dialect.statement(text))
+	if err != nil {
+		return nil, err
+	}
+	if first, loaded := r.store.statements.LoadOrStore(text, statement); loaded {
+		return first.(*sql.Stmt), statement.Close()
+	}
+	return statement, nil
+}
+
+func (r reader) get(text string, values args, into ...any) error {
+	statement, err := r.prepare(text)
+	if err != nil {
+		return err
+	}
+	return statement.QueryRowContext(r.ctx, values...).Scan(into...)
+}
+
+func (r reader) list(text string, values args) (*sql.Rows, error) {
+	statement, err := r.prepare(text)
+	if err != nil {
+		return nil, err
+	}
+	return statement.QueryContext(r.ctx, values...)
+}
+
+// each calls scan for every row and closes the rows.
+func each(rows *sql.Rows, err error, scan func(*sql.Rows) error) error {
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// conditions collects the parts of a WHERE clause that are asked for.
+type conditions struct {
+	text   strings.Builder
+	values args
+}
+
+// and adds a condition in which each ? stands for the next value.
+func (c *conditions) and(condition string, values ...any) {
+	if c.text.Len() == 0 {
+		c.text.WriteString(" WHERE ")
+	} else {
+		c.text.WriteString(" AND ")
+	}
+	for _, v := range values {
+		before, after, _ := strings.Cut(condition, "?")
+		fmt.Fprintf(&c.text, "%s%s", before, c.value(v))
+		condition = after
+	}
+	c.text.WriteString(condition)
+}
+
+// value adds a value and returns its name in the statement.
+func (c *conditions) value(v any) string {
+	c.values = append(c.values, v)
+	return fmt.Sprintf("$%d", len(c.values))
+}
+
+// orNull is what to store for bytes that may be absent.
+func orNull(b []byte) any {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+// micros and instant keep times as microseconds, 0 for the zero time.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func instant(micros int64) time.Time {
+	if micros == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(micros).UTC()
+}

@@ -1,0 +1,234 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/sallyport/sallyport/engine"
+	"github.com/sallyport/sallyport/events"
+	"github.com/sallyport/sallyport/rules"
+)
+
+// Recorded implements engine.Recorder.
+func (s *Store) Recorded(ctx context.Context, id events.ActionID) (engine.Decision, bool, error) {
+	d, err := recorded(s.quick(ctx), id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return engine.Decision{}, false, nil
+	}
+	if err != nil {
+		return engine.Decision{}, false, fmt.Errorf("read decision: %w", err)
+	}
+	return d, true, nil
+}
+
+// recorded reads a decision with the person's current methods and generation.
+func recorded(q querier, id events.ActionID) (engine.Decision, error) {
+	d := engine.Decision{ActionID: id}
+	var created, changed int64
+	var methods string
+	var body []byte
+	err := q.get(`SELECT a.outcome, a.state, a.created_at, a.state_changed_at, a.prompt, a.prompt_id, e.body,
+			COALESCE(u.methods, ''), COALESCE(u.generation, 0)
+		FROM actions a JOIN events e ON e.place = a.place LEFT JOIN users u ON u.id = a.user_id
+		WHERE a.user_id = $1 AND a.action = $2 AND a.action_key = $3`,
+		args{string(id.User), id.Code, id.Key},
+		&d.Outcome, &d.State, &created, &changed, &d.Prompt, &d.PromptID, &body, &methods, &d.Generation)
+	if err != nil {
+		return engine.Decision{}, err
+	}
+	d.CreatedAt, d.StateChangedAt = instant(created), instant(changed)
+	d.Methods = splitMethods(methods)
+	_, err = decided(&d, body)
+	return d, err
+}
+
+// decided fills in what the event says of a decision.
+func decided(d *engine.Decision, body []byte) (events.ActionTracked, error) {
+	var tracked events.ActionTracked
+	if err := json.Unmarshal(body, &tracked); err != nil {
+		return tracked, fmt.Errorf("read body of %s: %w", events.KindActionTracked, err)
+	}
+	d.Reason, d.Rule, d.Set = rules.Reason(tracked.Reason), tracked.Rule, tracked.Set
+	if len(tracked.Matches) > 0 {
+		matches, _, err := rules.DecodeMatches(tracked.Matches)
+		if err != nil {
+			return tracked, err
+		}
+		d.Matches = matches
+	}
+	return tracked, nil
+}
+
+// Profile implements engine.Recorder.
+func (s *Store) Profile(ctx context.Context, user events.UserID, device string) (engine.Profile, error) {
+	p := engine.Profile{Known: true}
+	var created, verified int64
+	var methods string
+	err := s.quick(ctx).get(`SELECT email, phone, username, methods, passkeys, last_verified_at, generation, created_at,
+			EXISTS (SELECT 1 FROM devices WHERE user_id = $1 AND id = $2)
+		FROM users WHERE id = $1`, args{string(user), device},
+		&p.Email, &p.PhoneNumber, &p.Username, &methods, &p.Passkeys, &verified, &p.Generation, &created, &p.DeviceKnown)
+	if errors.Is(err, sql.ErrNoRows) {
+		return engine.Profile{}, nil
+	}
+	if err != nil {
+		return engine.Profile{}, fmt.Errorf("read profile: %w", err)
+	}
+	p.Methods = splitMethods(methods)
+	p.LastVerifiedAt, p.CreatedAt = instant(verified), instant(created)
+	return p, nil
+}
+
+// Record implements engine.Recorder.
+func (s *Store) Record(ctx context.Context, r engine.Recording) (engine.Decision, error) {
+	if err := checkRecording(r); err != nil {
+		return engine.Decision{}, err
+	}
+	custom := r.Action.RawCustom
+	if bytes.Equal(custom, []byte("null")) {
+		custom = nil
+	}
+	methods := joinMethods(r.Decision.Methods)
+	at := r.Event.Time.UnixMicro()
+	var d engine.Decision
+	err := s.write(ctx, func(t *tx) error {
+		won, err := t.exec(`INSERT INTO actions (place, user_id, action, action_key, state, outcome, created_at, state_changed_at,
+				methods, scope, tries, method, proven_by, proven_at, prompt_id, prompt, redirect_url, device_id, locale, custom)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, 0, '', '', 0, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING`,
+			t.place(), string(r.Action.User), r.Action.Code, r.Action.Key, string(r.Decision.State), string(r.Decision.Outcome), at,
+			methods, r.Action.Scope, r.Decision.PromptID, r.Decision.Prompt, r.Action.RedirectURL, r.Action.DeviceID, r.Action.Locale,
+			orNull(custom))
+		if err != nil {
+			return fmt.Errorf("record action: %w", err)
+		}
+		if won == 0 {
+			if d, err = recorded(t, r.Action.ActionID); err != nil {
+				return fmt.Errorf("read decision: %w", err)
+			}
+			d.Repeated = true
+			return nil
+		}
+		d = r.Decision
+		d.ActionID = r.Action.ActionID
+		d.CreatedAt, d.StateChangedAt = r.Event.Time, r.Event.Time
+		if d.Generation, err = meet(t, r, at); err != nil {
+			return fmt.Errorf("record user: %w", err)
+		}
+		return t.log(r.Event)
+	})
+	if err != nil {
+		return engine.Decision{}, err
+	}
+	return d, nil
+}
+
+// meet keeps what an action tells of its user and device, and writes only what
+// changed. It returns the generation of the user's tokens.
+func meet(t *tx, r engine.Recording, at int64) (generation int64, err error) {
+	user, a := string(r.Action.User), &r.Action
+	var email, phone, username string
+	var deviceKnown bool
+	err = t.get(`SELECT generation, email, phone, username, EXISTS (SELECT 1 FROM devices WHERE user_id = $1 AND id = $2)
+		FROM users WHERE id = $1`, args{user, a.DeviceID}, &generation, &email, &phone, &username, &deviceKnown)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		generation, err = addUser(t, engine.User{
+			ID: a.User, Email: a.Email, PhoneNumber: a.PhoneNumber, Username: a.Username, CreatedAt: r.Event.Time,
+		})
+	case err != nil:
+	case a.Email != "" && a.Email != email, a.PhoneNumber != "" && a.PhoneNumber != phone, a.Username != "" && a.Username != username:
+		err = updateContact(t, a, email, phone, username)
+	}
+	if err == nil && r.EstablishDevice && a.DeviceID != "" && !deviceKnown {
+		err = knowDevice(t, user, a.DeviceID, at)
+	}
+	return generation, err
+}
+
+// updateContact replaces what the action says. A new address is not verified.
+func updateContact(t *tx, a *engine.Action, email, phone, username string) error {
+	_, err := t.exec(`UPDATE users SET
+			email_verified = email_verified AND email = $1, email = $1,
+			phone_verified = phone_verified AND phone = $2, phone = $2, username = $3
+		WHERE id = $4`, or(a.Email, email), or(a.PhoneNumber, phone), or(a.Username, username), string(a.User))
+	return err
+}
+
+func or(value, otherwise string) string {
+	if value == "" {
+		return otherwise
+	}
+	return value
+}
+
+// addUser creates a user and returns the first generation of its tokens.
+func addUser(t *tx, u engine.User) (generation int64, err error) {
+	random := make([]byte, 40)
+	rand.Read(random)
+	// Less than 2^52, so that a reader with floating point numbers keeps it exact.
+	generation = int64(binary.BigEndian.Uint64(random[32:])>>12) | 1
+	_, err = t.exec(`INSERT INTO users (id, handle, generation, email, email_verified, phone, phone_verified, username,
+			display_name, locale, custom, methods, passkeys, last_verified_at, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', 0, 0, $12)`,
+		string(u.ID), random[:32], generation, u.Email, u.EmailVerified, u.PhoneNumber, u.PhoneNumberVerified, u.Username,
+		u.DisplayName, u.Locale, orNull(u.Custom), micros(u.CreatedAt))
+	return generation, err
+}
+
+func knowDevice(t *tx, user, device string, at int64) error {
+	_, err := t.exec("INSERT INTO devices (user_id, id, known_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", user, device, at)
+	return err
+}
+
+func checkRecording(r engine.Recording) error {
+	var in input
+	in.action(r.Action.ActionID)
+	in.name("email", r.Action.Email)
+	in.name("phoneNumber", r.Action.PhoneNumber)
+	in.name("username", r.Action.Username)
+	in.name("deviceId", r.Action.DeviceID)
+	in.name("locale", r.Action.Locale)
+	in.name("scope", r.Action.Scope)
+	in.text("redirectUrl", r.Action.RedirectURL, maxText)
+	in.bytes("custom", r.Action.RawCustom)
+	in.text("prompt", r.Decision.Prompt, maxText)
+	in.name("prompt", r.Decision.PromptID)
+	in.draft(r.Event)
+	if r.Event.Kind != events.KindActionTracked || r.Event.Action != r.Action.ActionID {
+		in.refuse("event", "is not about this action")
+	}
+	return in.err
+}
+
+// joinMethods and splitMethods keep methods as text, in order of enrolment.
+func joinMethods(methods []events.Method) string {
+	if len(methods) == 1 {
+		return string(methods[0])
+	}
+	var b strings.Builder
+	for i, m := range methods {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(string(m))
+	}
+	return b.String()
+}
+
+func splitMethods(text string) []events.Method {
+	if text == "" {
+		return nil
+	}
+	var methods []events.Method
+	for m := range strings.SplitSeq(text, ",") {
+		methods = append(methods, events.Method(m))
+	}
+	return methods
+}
