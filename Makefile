@@ -10,7 +10,6 @@ SHELL := /bin/sh
 modules = $(1)/node_modules/.package-lock.json
 folders := internal/assets console/web internal/e2e
 assets := internal/assets/node_modules
-engine := $(firstword $(wildcard $(assets)/@chdb/lib-*/libchdb.so))
 countries := $(assets)/@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb
 sources := $(shell find cmd engine events ceremonies console internal rules examples \
 	-name node_modules -prune -o -name '*.go' -print -o -name '*.sql' -print -o -name '*.yaml' -print \
@@ -23,7 +22,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: build ## start Sallyport and the example shop, and say where they are
-	@examples/run.sh
+	@exec examples/run.sh
 
 build: bin/sallyport bin/shop bin/lib ## build bin/sallyport and bin/shop
 

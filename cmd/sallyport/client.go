@@ -1,0 +1,235 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/rules"
+)
+
+// client calls the management routes of a running server.
+type client struct {
+	base   string
+	secret Secret
+	http   http.Client
+}
+
+func newClient(getenv func(string) string) (client, error) {
+	base, err := parseOrigin(cmp.Or(getenv("SALLYPORT_URL"), "http://localhost:8080"))
+	if err != nil {
+		return client{}, &SettingError{Source: "SALLYPORT_URL", Value: getenv("SALLYPORT_URL"), Err: err}
+	}
+	secret := Secret(getenv("SALLYPORT_MANAGEMENT_SECRET"))
+	if secret == "" {
+		return client{}, errors.New("set SALLYPORT_MANAGEMENT_SECRET; `sallyport secret renew-management` makes a new one if it is lost")
+	}
+	return client{base: base, secret: secret, http: http.Client{Timeout: 30 * time.Second}}, nil
+}
+
+// do sends one request and returns the body of a 2xx answer. Another answer is
+// an error with the server's own sentence.
+func (c client) do(ctx context.Context, method, path, contentType string, body []byte) ([]byte, http.Header, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, nil, fmt.Errorf("build the request: %w", err)
+	}
+	request.SetBasicAuth(c.secret.Reveal(), "")
+	if body != nil {
+		request.Header.Set("Content-Type", contentType)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, nil, fmt.Errorf("no answer from %s (SALLYPORT_URL): %w", c.base, errors.Unwrap(err))
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(response.Body, 4<<20))
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the answer of %s: %w", c.base, err)
+	}
+	if response.StatusCode/100 != 2 {
+		return nil, nil, refusal(response, answer)
+	}
+	return answer, response.Header, nil
+}
+
+// refusal turns an error answer into sentences, one per detail.
+func refusal(response *http.Response, answer []byte) error {
+	var wire struct {
+		Description string          `json:"errorDescription"`
+		Details     []rules.Problem `json:"details"`
+	}
+	if json.Unmarshal(answer, &wire) != nil || wire.Description == "" {
+		return fmt.Errorf("%s answered %s", response.Request.URL.Host, response.Status)
+	}
+	var b strings.Builder
+	b.WriteString(wire.Description)
+	for _, p := range wire.Details {
+		b.WriteString("\n  " + problemLine("", p))
+	}
+	return errors.New(b.String())
+}
+
+// problemLine writes a problem as FILE:LINE:COLUMN, so that editors can jump to it.
+func problemLine(file string, p rules.Problem) string {
+	var b strings.Builder
+	b.WriteString(file)
+	if p.Line > 0 {
+		fmt.Fprintf(&b, ":%d:%d", p.Line, p.Column)
+	}
+	if b.Len() > 0 {
+		b.WriteString(": ")
+	}
+	if p.Rule != "" {
+		b.WriteString("rule " + p.Rule + ": ")
+	}
+	if p.Field != "" {
+		b.WriteString(p.Field + ": ")
+	}
+	return b.String() + p.Message
+}
+
+func readInput(path string) ([]byte, error) {
+	if path == "-" {
+		return io.ReadAll(os.Stdin)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the rule set: %w", err)
+	}
+	return text, nil
+}
+
+func rulesApply(ctx context.Context, call call) error {
+	text, err := readInput(call.args[0])
+	if err != nil {
+		return err
+	}
+	c, err := newClient(call.Getenv)
+	if err != nil {
+		return err
+	}
+	query := url.Values{"note": {call.value("note")}}
+	if base := call.value("base"); base != "-1" {
+		query.Set("base", base)
+	}
+	answer, _, err := c.do(ctx, http.MethodPost, "/v1/management/rule-sets?"+query.Encode(), "application/yaml", text)
+	if err != nil {
+		return err
+	}
+	var published struct {
+		Number int `json:"number"`
+	}
+	if err := json.Unmarshal(answer, &published); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	_, err = fmt.Fprintf(call.Out, "published rule set %d\n", published.Number)
+	return err
+}
+
+func rulesExport(ctx context.Context, call call) error {
+	c, err := newClient(call.Getenv)
+	if err != nil {
+		return err
+	}
+	text, header, err := c.do(ctx, http.MethodGet, "/v1/management/rule-sets/current", "", nil)
+	if err != nil {
+		return err
+	}
+	if _, err := call.Out.Write(text); err != nil {
+		return err
+	}
+	if number, err := strconv.Atoi(header.Get("X-Sallyport-Rule-Set")); err == nil {
+		fmt.Fprintf(call.Err, "rule set %d\n", number)
+	}
+	return nil
+}
+
+func rulesCheck(_ context.Context, call call) error {
+	text, err := readInput(call.args[0])
+	if err != nil {
+		return err
+	}
+	definition, err := rules.ParseYAML(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", call.args[0], err)
+	}
+	problems := rules.Check(definition)
+	if len(problems) == 0 {
+		_, err := fmt.Fprintln(call.Out, "no problems")
+		return err
+	}
+	for _, p := range problems {
+		fmt.Fprintln(call.Out, problemLine(call.args[0], p))
+	}
+	return fmt.Errorf("%s: %d of its lines cannot be published", call.args[0], len(problems))
+}
+
+func operatorInvite(ctx context.Context, call call) error {
+	c, err := newClient(call.Getenv)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(map[string]string{"role": call.value("role")})
+	if err != nil {
+		return err
+	}
+	answer, _, err := c.do(ctx, http.MethodPost, "/v1/management/operators/invites", "application/json", body)
+	if err != nil {
+		return err
+	}
+	var invite struct {
+		URL     string    `json:"url"`
+		Expires time.Time `json:"expires"`
+	}
+	if err := json.Unmarshal(answer, &invite); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	fmt.Fprintf(call.Err, "Works once, until %s:\n", invite.Expires.Local().Format("2 January 15:04"))
+	_, err = fmt.Fprintln(call.Out, invite.URL)
+	return err
+}
+
+func secretShow(_ context.Context, call call) error {
+	config, err := call.config()
+	if err != nil {
+		return err
+	}
+	secrets, err := ServerSecrets(config)
+	if err != nil {
+		return err
+	}
+	for _, s := range secrets {
+		if _, err := fmt.Fprintln(call.Out, s.Reveal()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func secretRenewManagement(_ context.Context, call call) error {
+	config, err := call.config()
+	if err != nil {
+		return err
+	}
+	if config.ManagementSecret != "" {
+		return errors.New("SALLYPORT_MANAGEMENT_SECRET is set and wins over a stored one: change it there")
+	}
+	secret, err := RenewManagement(config.Data)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(call.Err, "The new management secret, from the next start of the server:")
+	_, err = fmt.Fprintln(call.Out, secret.Reveal())
+	return err
+}

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+)
+
+// command is one thing the binary does.
+type command struct {
+	name   string // "rules apply"
+	args   string // "FILE"
+	group  string // heading in the list of commands
+	short  string // one line
+	long   string
+	config bool // takes the settings as flags
+	flags  func(*flag.FlagSet)
+	run    func(ctx context.Context, call call) error
+}
+
+// call is one command as it was typed.
+type call struct {
+	IO
+	args  []string
+	flags *flag.FlagSet
+}
+
+// value is the text of a flag.
+func (c call) value(name string) string { return c.flags.Lookup(name).Value.String() }
+
+// config composes the configuration with the flags of this call.
+func (c call) config() (Config, error) {
+	given := map[string]string{}
+	c.flags.Visit(func(f *flag.Flag) { given[f.Name] = f.Value.String() })
+	return LoadConfig(c.Getenv, given)
+}
+
+func commands() []command {
+	return []command{
+		{
+			name: "serve", group: "Run", config: true,
+			short: "start the server",
+			long: `Starts the server. The first start makes a data folder, its secrets and the
+example rule set, and prints a one-time link that registers the first operator
+of the console. Everything else has a default.`,
+			run: serveCommand,
+		},
+		{
+			name: "rules apply", args: "FILE", group: "Rules",
+			short: "publish a rule set to a running server",
+			long: `Publishes the rule set in FILE ("-" reads standard input) and prints its
+number. Nothing changes when the set has a problem. With --base, the server
+refuses it if another set than number N is current, so that nobody's work is
+overwritten.` + clientHelp,
+			flags: func(f *flag.FlagSet) {
+				f.String("note", "", "why the rules change; kept with the set")
+				f.Int("base", -1, "refuse unless set number N is current")
+			},
+			run: rulesApply,
+		},
+		{
+			name: "rules export", group: "Rules",
+			short: "print the rule set of a running server as YAML",
+			long:  `Writes the current rule set to standard output and its number to standard error.` + clientHelp,
+			run:   rulesExport,
+		},
+		{
+			name: "rules check", args: "FILE", group: "Rules",
+			short: "check a rule set without a server",
+			long:  `Compiles the rule set in FILE ("-" reads standard input) and prints every problem as FILE:LINE:COLUMN.`,
+			run:   rulesCheck,
+		},
+		{
+			name: "operator invite", group: "Operators",
+			short: "print a one-time link that registers a console operator",
+			long: `Asks a running server for a link that lets one person register a passkey for
+the console. Roles: administrator (invites operators), analyst (publishes
+rules), reviewer (reads).` + clientHelp,
+			flags: func(f *flag.FlagSet) { f.String("role", "administrator", "administrator, analyst or reviewer") },
+			run:   operatorInvite,
+		},
+		{
+			name: "secret show", group: "Care", config: true,
+			short: "print the server secret that backends use",
+			long:  `Prints the active server secrets, newest first, from SALLYPORT_SECRET or the data folder.`,
+			run:   secretShow,
+		},
+		{
+			name: "secret renew-management", group: "Care", config: true,
+			short: "replace the management secret and print the new one",
+			long: `The management secret is kept as a hash and cannot be shown again. This makes
+a new one, prints it, and replaces the old one when the server starts next.`,
+			run: secretRenewManagement,
+		},
+		{
+			name: "recover", group: "Care", config: true,
+			short: "accept that the end of the log is lost",
+			long: `The server refuses to start when its log ends before events that NATS or the
+archive have already seen, since something was lost: an old backup was put
+back, or a disk dropped writes. If nothing better can be restored, this accepts
+the loss. The log goes on in a new epoch with an event that says so.`,
+			run: recoverCommand,
+		},
+		{
+			name: "version", group: "Care",
+			short: "print the version",
+			run: func(_ context.Context, call call) error {
+				_, err := fmt.Fprintln(call.Out, "sallyport "+Version())
+				return err
+			},
+		},
+	}
+}
+
+const clientHelp = `
+
+The server is SALLYPORT_URL (http://localhost:8080 when unset); the call is made
+with SALLYPORT_MANAGEMENT_SECRET.`
+
+func commandNamed(name string) (command, bool) {
+	for _, c := range commands() {
+		if c.name == name {
+			return c, true
+		}
+	}
+	return command{}, false
+}
+
+// call parses the flags, which may stand before or after the arguments, and runs
+// the command.
+func (c command) call(ctx context.Context, args []string, streams IO) error {
+	set := c.flagSet()
+	var rest []string
+	for {
+		err := set.Parse(args)
+		if errors.Is(err, flag.ErrHelp) {
+			return help(streams.Out, strings.Fields(c.name))
+		}
+		if err != nil {
+			return &UsageError{Command: c.name, Message: err.Error()}
+		}
+		if args = set.Args(); len(args) == 0 {
+			break
+		}
+		rest, args = append(rest, args[0]), args[1:]
+	}
+	if len(rest) != len(strings.Fields(c.args)) {
+		return &UsageError{Command: c.name, Message: strings.TrimSpace("usage: sallyport " + c.name + " " + c.args)}
+	}
+	return c.run(ctx, call{IO: streams, args: rest, flags: set})
+}
+
+func (c command) flagSet() *flag.FlagSet {
+	set := flag.NewFlagSet(c.name, flag.ContinueOnError)
+	set.SetOutput(io.Discard) // Main prints the error
+	if c.flags != nil {
+		c.flags(set)
+	}
+	if c.config {
+		set.String("config", "", "YAML file of settings (SALLYPORT_CONFIG)")
+		for _, s := range Settings() {
+			if !s.Secret {
+				set.String(s.Name, "", s.Help)
+			}
+		}
+	}
+	return set
+}
+
+// printHelp prints all commands by group.
+func printHelp(w io.Writer) {
+	fmt.Fprint(w, `Sallyport decides whether a sensitive action may happen, asks for a passkey when
+it is not sure, and keeps the evidence.
+
+Usage: sallyport COMMAND [flags]
+`)
+	group := ""
+	for _, c := range commands() {
+		if c.group != group {
+			group = c.group
+			fmt.Fprintf(w, "\n%s\n", group)
+		}
+		fmt.Fprintf(w, "  %-24s %s\n", strings.TrimSpace(c.name+" "+c.args), c.short)
+	}
+	fmt.Fprint(w, "\n`sallyport help serve` lists every setting; `sallyport help COMMAND` explains one.\n")
+}
+
+// help explains the command named by words, or lists all.
+func help(w io.Writer, words []string) error {
+	if len(words) == 0 {
+		printHelp(w)
+		return nil
+	}
+	c, ok := commandNamed(strings.Join(words, " "))
+	if !ok {
+		return &UsageError{Message: fmt.Sprintf("there is no command %q", strings.Join(words, " "))}
+	}
+	fmt.Fprintf(w, "Usage: sallyport %s%s [flags]\n\n%s\n", c.name, prefixed(" ", c.args), cmp.Or(c.long, c.short+"."))
+	if c.flags != nil {
+		fmt.Fprintln(w, "\nFlags")
+		set := flag.NewFlagSet("", flag.ContinueOnError)
+		c.flags(set)
+		set.VisitAll(func(f *flag.Flag) { fmt.Fprintf(w, "  --%-21s %s\n", f.Name, f.Usage) })
+	}
+	if c.config {
+		printSettings(w)
+	}
+	return nil
+}
+
+func printSettings(w io.Writer) {
+	fmt.Fprint(w, `
+Settings, as environment variables. Each is also a flag (--public-url for
+SALLYPORT_PUBLIC_URL) and a key of the YAML file (public-url) that --config or
+SALLYPORT_CONFIG names. Flags win over the environment, the environment over the
+file. Secrets are never flags.
+`)
+	for _, s := range Settings() {
+		head := s.Env()
+		if s.Default != "" {
+			head += " (" + s.Default + ")"
+		}
+		fmt.Fprintf(w, "\n  %s\n%s", head, wrapped(s.Help, "      ", 80))
+	}
+}
+
+// wrapped breaks text into lines of at most width columns behind an indent.
+func wrapped(text, indent string, width int) string {
+	var b strings.Builder
+	line := indent
+	for word := range strings.FieldsSeq(text) {
+		if line != indent && len(line)+1+len(word) > width {
+			b.WriteString(line + "\n")
+			line = indent
+		}
+		if line != indent {
+			line += " "
+		}
+		line += word
+	}
+	return b.String() + line + "\n"
+}
+
+// Version is the module version for a released build, and the commit otherwise.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return "devel-" + s.Value[:12]
+		}
+	}
+	return "devel"
+}

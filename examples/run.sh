@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Starts Sallyport and the example shop, says where they are, and stops both
+# with Ctrl-C. Ports that are taken are stepped over.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+free_port() { # the first port from $1 on that nobody listens on
+	local port=$1
+	while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+		port=$((port + 1))
+	done
+	echo "$port"
+}
+
+server_port=$(free_port 8080)
+shop_port=$(free_port 3000)
+export SALLYPORT_LISTEN=${SALLYPORT_LISTEN:-127.0.0.1:$server_port}
+export SHOP_LISTEN=${SHOP_LISTEN:-127.0.0.1:$shop_port}
+shop_url=http://localhost:${SHOP_LISTEN##*:}
+export SALLYPORT_ORIGINS=${SALLYPORT_ORIGINS:-$shop_url}
+mkdir -p .run
+banner=.run/banner
+
+server='' shop=''
+stop() {
+	trap - EXIT INT TERM
+	kill $shop $server 2>/dev/null || true
+	wait
+}
+trap stop EXIT
+trap 'stop; exit 130' INT
+trap 'stop; exit 143' TERM
+
+rm -f "$banner"
+bin/sallyport serve >"$banner" &
+server=$!
+until [ -s "$banner" ]; do # written when the server is ready
+	kill -0 "$server" 2>/dev/null || { wait "$server" || exit $?; exit 1; }
+	sleep 0.1
+done
+server_url=$(grep -o -m 1 'https\?://[^ /]*' "$banner" | head -n 1)
+invite=$(grep -o 'https\?://[^ ]*#invite=[^ ]*' "$banner" || true)
+secret=$(bin/sallyport secret show | head -n 1)
+
+SALLYPORT_URL=$server_url SALLYPORT_SECRET=$secret bin/shop &
+shop=$!
+
+cat <<TEXT
+
+  Sallyport and the example shop are running. Ctrl-C stops both.
+
+    Shop            $shop_url
+    Console         ${invite:-$server_url/console}
+    Server secret   $secret
+
+  ${invite:+The console link works once and registers you, with a passkey, as the first administrator.
+  }Track an action:
+
+    curl -u $secret: -H 'Content-Type: application/json' \\
+      -d '{"custom":{"amount":25,"currency":"EUR","payee":"Maria"}}' \\
+      $server_url/v1/users/jane/actions/payment
+
+TEXT
+wait -n "$server" "$shop" # whichever ends first ends both

@@ -1,0 +1,148 @@
+package architecture_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/sallyport/sallyport"
+
+// Who may import whom. A package may import the standard library, what its row
+// lists, and nothing else; a package without a row fails. Names without a dot
+// are folders of this module; the others are modules, which stand for all of
+// their packages. "..." is everything: the place where the parts are joined, and
+// programs that no other package imports.
+var imports = map[string][]string{
+	"rules":                      {"cel.dev/cel-go", "go.yaml.in/yaml/v3"},
+	"events":                     {},
+	"events/readertest":          {"events"},
+	"events/jetstream":           {"events", "github.com/nats-io/nats.go", "github.com/nats-io/nats-server/v2"},
+	"events/clickhouse":          {"events", "github.com/ClickHouse/clickhouse-go/v2"},
+	"events/clickhouse/embedded": {"github.com/ebitengine/purego"},
+	"engine":                     {"rules", "events"},
+	"engine/memory":              {"engine", "rules", "events"},
+	"engine/signals":             {"engine", "rules", "events", "github.com/mileusna/useragent", "github.com/oschwald/maxminddb-golang/v2"},
+	"ceremonies":                 {"events", "github.com/go-webauthn/webauthn", "github.com/golang-jwt/jwt/v5", "github.com/gowebpki/jcs"},
+	"ceremonies/pages":           {"ceremonies", "events"},
+	"console":                    {},
+	"internal/architecture":      {},
+	"internal/operators":         {"events", "github.com/go-webauthn/webauthn"},
+	"internal/ruleset":           {"rules", "engine"},
+	"internal/store":             {"rules", "engine", "ceremonies", "events", "internal/operators", "github.com/ncruces/go-sqlite3", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"},
+	"internal/api":               {"rules", "engine", "ceremonies", "events", "internal/operators", "internal/ruleset", "github.com/labstack/echo/v4", "github.com/prometheus/client_golang", "golang.org/x/time", "github.com/go-webauthn/webauthn", "github.com/mileusna/useragent"},
+	"cmd/sallyport":              {"..."},
+	"examples/shop":              {},
+	"examples/embedded":          {"engine", "engine/memory", "engine/signals", "rules", "events"},
+	"internal/e2e":               {"..."},
+	"internal/bench":             {"..."},
+	"internal/bench/load":        {},
+	"internal/bench/process":     {},
+}
+
+// Parts that must stay embeddable: none of these may be among everything that
+// the package needs, however far away.
+var never = map[string][]string{
+	"engine": {"labstack/echo", "nats-io", "ClickHouse", "go-webauthn", "database/sql", "jackc/pgx", "ncruces", "net/http"},
+	"rules":  {"labstack/echo", "nats-io", "ClickHouse", "go-webauthn", "database/sql", "net/http"},
+	"events": {"labstack/echo", "nats-io", "ClickHouse", "go-webauthn", "database/sql", "net/http"},
+}
+
+type listedPackage struct {
+	ImportPath string
+	Standard   bool
+	Imports    []string
+	Deps       []string
+	Module     *struct{ Path string }
+}
+
+// list runs go list from the module's root.
+func list(t *testing.T, args ...string) []listedPackage {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Standard,Imports,Deps,Module"}, args...)...)
+	cmd.Dir = "../.."
+	cmd.Env = os.Environ()
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
+	}
+	var packages []listedPackage
+	for decoder := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listedPackage
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+}
+
+func TestPackagesImportOnlyWhatTheDesignAllows(t *testing.T) {
+	owner := map[string]string{} // import path to its module, "" for the standard library
+	var ours []listedPackage
+	for _, p := range list(t, "-deps", "./...") {
+		switch {
+		case p.Standard:
+			owner[p.ImportPath] = ""
+		default:
+			owner[p.ImportPath] = p.Module.Path
+		}
+		if p.Module != nil && p.Module.Path == module {
+			ours = append(ours, p)
+		}
+	}
+	if len(ours) < 10 {
+		t.Fatalf("go list found only %d packages of this module", len(ours))
+	}
+	seen := map[string]bool{}
+	for _, p := range ours {
+		folder := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		seen[folder] = true
+		allowed, listed := imports[folder]
+		if !listed {
+			t.Errorf("%s has no row in the import rules: say what it may import", folder)
+			continue
+		}
+		if slices.Contains(allowed, "...") {
+			continue
+		}
+		for _, imported := range p.Imports {
+			name := owner[imported]
+			if name == module {
+				name = strings.TrimPrefix(imported, module+"/")
+			}
+			if name != "" && !slices.Contains(allowed, name) {
+				t.Errorf("%s imports %s, which its row does not list", folder, imported)
+			}
+		}
+	}
+	for folder := range imports {
+		if !seen[folder] {
+			t.Errorf("the import rules have a row for %s, which does not exist", folder)
+		}
+	}
+}
+
+func TestTheCoreStaysEmbeddable(t *testing.T) {
+	for folder, forbidden := range never {
+		for _, p := range list(t, path.Join(module, folder)) {
+			for _, dep := range p.Deps {
+				for _, word := range forbidden {
+					if strings.Contains(dep, word) {
+						t.Errorf("%s depends on %s", folder, dep)
+					}
+				}
+			}
+		}
+	}
+}
