@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -27,6 +28,9 @@ const (
 )
 
 var payments = load.Track{Secret: serverSecret, Action: "payment", Users: 10_000}
+
+// banner is where the product says its address once it is ready.
+var banner = regexp.MustCompile(`Server\s+http://localhost:(\d+)`)
 
 // product is one running server on a data folder.
 type product struct {
@@ -47,7 +51,7 @@ func startProduct(ctx context.Context, binary, data string) (*product, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	found, err := p.Find(ctx, address)
+	found, err := p.Find(ctx, banner)
 	if err == nil {
 		err = p.Answers(ctx, "http://127.0.0.1:"+found[1]+"/readyz")
 	}

@@ -77,7 +77,7 @@ func serveReference(ctx context.Context) error {
 	return nil
 }
 
-var address = regexp.MustCompile(`https?://(?:localhost|127\.0\.0\.1):(\d+)`)
+var address = regexp.MustCompile(`http://127\.0\.0\.1:(\d+)`)
 
 // startReference starts this program again as the reference.
 func startReference(ctx context.Context) (*process.Process, string, error) {

@@ -63,8 +63,15 @@ export async function openDevice(context, options = {}) {
     page, trouble,
     focus: () => page.bringToFront(),
     passkeys: async () => (await protocol.send("WebAuthn.getCredentials", { authenticatorId })).credentials,
-    // verifies says whether the person is recognised from now on.
-    verifies: (isUserVerified) => protocol.send("WebAuthn.setUserVerified", { authenticatorId, isUserVerified }),
+    // takeAway removes the passkeys from the device; giveBack puts them there again.
+    takeAway: async () => {
+      const { credentials } = await protocol.send("WebAuthn.getCredentials", { authenticatorId });
+      await protocol.send("WebAuthn.clearCredentials", { authenticatorId });
+      return credentials;
+    },
+    giveBack: async (credentials) => {
+      for (const credential of credentials) await protocol.send("WebAuthn.addCredential", { authenticatorId, credential });
+    },
     // expected takes complaints that the test provoked from the list.
     expected: (pattern) => {
       const kept = trouble.filter((text) => !pattern.test(text));

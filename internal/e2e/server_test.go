@@ -99,7 +99,7 @@ func environment(data string, further ...string) []string {
 	return append(kept, further...)
 }
 
-var printedAddress = regexp.MustCompile(`http://(?:localhost|127\.0\.0\.1):(\d+)`)
+var printedAddress = regexp.MustCompile(`Server\s+http://localhost:(\d+)`)
 
 // serve starts a server and waits until it is ready. It is stopped when the test
 // ends, if the test has not done so.
