@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -27,12 +28,20 @@ type Filter struct {
 // it did not write with ErrCursor.
 type Cursor string
 
-// PageSize is the number of items that the filter asks for.
-func (f Filter) PageSize() int {
-	if f.Limit == 0 {
-		return 50
+// ErrLimit means that a filter asks for a page that no reader returns.
+var ErrLimit = fmt.Errorf("the limit of a page is 1 to %d, or 0 for %d", MaxPage, defaultPage)
+
+const defaultPage = 50
+
+// PageSize is the number of items that the filter asks for, or ErrLimit.
+func (f Filter) PageSize() (int, error) {
+	switch {
+	case f.Limit == 0:
+		return defaultPage, nil
+	case f.Limit < 0 || f.Limit > MaxPage:
+		return 0, ErrLimit
 	}
-	return min(max(f.Limit, 1), MaxPage)
+	return f.Limit, nil
 }
 
 // Page is one page of results, newest first, and where it ended. Next is ""
@@ -65,8 +74,8 @@ type Decision struct {
 // and pass the same contract suite (package events/readertest).
 type Reader interface {
 	// Decisions returns the page of tracked actions that filter selects, newest
-	// first by (time, epoch, seq). A limit outside 1 to MaxPage is brought inside,
-	// 0 becomes 50. It returns ErrCursor for a foreign cursor.
+	// first by (time, epoch, seq). It returns ErrCursor for a foreign cursor and an
+	// error for a limit that PageSize refuses.
 	Decisions(ctx context.Context, filter Filter) (Page[Decision], error)
 	// Story returns every event about one action in the order of SortStory, at
 	// most the first MaxStory.

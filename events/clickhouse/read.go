@@ -75,6 +75,10 @@ func (a *Archive) Decisions(ctx context.Context, filter events.Filter) (events.P
 	if err != nil {
 		return page, err
 	}
+	size, err := filter.PageSize()
+	if err != nil {
+		return page, err
+	}
 	w := &where{}
 	w.and("kind = ?", string(events.KindActionTracked))
 	if filter.User != "" {
@@ -96,7 +100,6 @@ func (a *Archive) Decisions(ctx context.Context, filter events.Filter) (events.P
 		w.and("time <= "+micros, at.UnixMicro())
 		w.and("(time, epoch, seq) < ("+micros+", ?, ?)", at.UnixMicro(), uint64(position.Epoch), position.Seq)
 	}
-	size := filter.PageSize()
 	list, err := a.read(ctx, a.sql("SELECT "+eventColumns+" FROM {table}"+w.String()+
 		" ORDER BY time DESC, epoch DESC, seq DESC LIMIT 1 BY time, epoch, seq LIMIT ?"), append(w.values, size+1)...)
 	if err != nil {

@@ -32,8 +32,9 @@ func (s *Sink) finish(ctx context.Context) error {
 		return fmt.Errorf("read the last range: %w", err)
 	}
 	if found {
-		s.at = events.Position{Epoch: last.Epoch, Seq: last.To}
-		s.archived.Store(&s.at)
+		at := events.Position{Epoch: last.Epoch, Seq: last.To}
+		s.at = at
+		s.archived.Store(&at)
 	}
 	return nil
 }
@@ -52,20 +53,38 @@ func (s *Sink) insertAgain(ctx context.Context, r events.Range) error {
 	if uint64(len(run)) != r.To-r.From+1 || events.RangeOf(run).Hash != r.Hash {
 		return fmt.Errorf("archive range %s: %w", r.Token(), errChanged)
 	}
-	dead := s.counts.dead.Load()
 	if err := s.insert(ctx, run, r.Token()); err != nil {
 		return err
 	}
-	n, err := s.archive.Count(ctx, r.Epoch, r.From, r.To)
-	if err != nil {
+	switch whole, err := s.holds(ctx, r); {
+	case err != nil:
 		return err
-	}
-	if n+s.counts.dead.Load()-dead < uint64(len(run)) || s.archive.Verify(ctx, r) != nil && s.counts.dead.Load() == dead {
+	case !whole:
 		if err := s.insert(ctx, run, freshToken(r)); err != nil {
 			return err
 		}
 	}
 	return s.confirm(ctx, r)
+}
+
+// holds reports whether the archive has a range as the log has it, apart from
+// the events that it refuses.
+func (s *Sink) holds(ctx context.Context, r events.Range) (bool, error) {
+	err := s.archive.Verify(ctx, r)
+	if !errors.Is(err, ErrDiffers) {
+		return err == nil, err
+	}
+	n, err := s.archive.Count(ctx, r.Epoch, r.From, r.To)
+	if err != nil {
+		return false, err
+	}
+	var dead uint64
+	for p := range s.refused {
+		if p.Epoch == r.Epoch && p.Seq >= r.From && p.Seq <= r.To {
+			dead++
+		}
+	}
+	return dead > 0 && n+dead == r.To-r.From+1, nil
 }
 
 // reconcile compares what was confirmed in the newest epoch with what the

@@ -47,7 +47,7 @@ type Source interface {
 // SinkConfig tunes a sink. The zero value is good.
 type SinkConfig struct {
 	Count  int           // events in one insert; 0 means 10,000
-	Bytes  int           // of bodies and personal values in one insert; 0 means 16 MiB
+	Bytes  int           // of bodies and personal values in one insert; 0 means 4 MiB
 	Linger time.Duration // how long an event waits for others; 0 means 500 ms
 	Log    *slog.Logger  // default: discarded
 }
@@ -71,12 +71,13 @@ type Sink struct {
 	source  Source
 	config  SinkConfig
 
-	// at is the last event taken, pending those not yet archived. Only Run's
-	// goroutine touches them.
+	// at is the last event taken, pending those not yet archived, refused those
+	// that the archive does not take. Only Run's goroutine touches them.
 	at      events.Position
 	pending []events.Event
 	bytes   int
 	through map[events.Epoch]uint64 // last seq archived of epochs other than at's
+	refused map[events.Position]bool
 
 	archived atomic.Pointer[events.Position]
 	counts   counters
@@ -104,7 +105,7 @@ func NewSink(archive *Archive, log Log, source Source, config SinkConfig) *Sink 
 		config.Count = 10_000
 	}
 	if config.Bytes <= 0 {
-		config.Bytes = 16 << 20
+		config.Bytes = 4 << 20
 	}
 	if config.Linger <= 0 {
 		config.Linger = 500 * time.Millisecond
@@ -114,6 +115,7 @@ func NewSink(archive *Archive, log Log, source Source, config SinkConfig) *Sink 
 	}
 	return &Sink{
 		archive: archive, log: log, source: source, config: config, through: map[events.Epoch]uint64{},
+		refused: map[events.Position]bool{},
 		failure: errors.New("it is starting"), since: time.Now(),
 	}
 }
@@ -380,7 +382,10 @@ func (s *Sink) insert(ctx context.Context, run []events.Event, token string) err
 		if err := s.log.DeadLetter(ctx, run[0].Position, err.Error()); err != nil {
 			return fmt.Errorf("note dead letter %s: %w", run[0].Position, err)
 		}
-		s.counts.dead.Add(1)
+		if !s.refused[run[0].Position] {
+			s.refused[run[0].Position] = true
+			s.counts.dead.Add(1)
+		}
 		s.config.Log.Error("the archive refuses an event", "event", run[0].Position, "error", err)
 		return nil
 	}
