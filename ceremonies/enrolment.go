@@ -234,7 +234,7 @@ func (rp *RelyingParty) authenticator(account Account, credential *webauthn.Cred
 	if err != nil {
 		return Authenticator{}, fmt.Errorf("write credential: %w", err)
 	}
-	id := make([]byte, 16)
+	id := make([]byte, idBytes)
 	if _, err := io.ReadFull(rp.random, id); err != nil {
 		return Authenticator{}, fmt.Errorf("read random bytes: %w", err)
 	}

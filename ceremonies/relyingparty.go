@@ -31,6 +31,8 @@ const (
 	EnrolmentWindow = 15 * time.Minute
 	// MaxAnswer is the longest answer of a client that is read, in bytes.
 	MaxAnswer = 64 << 10
+	// idBytes is the length of a random id before it is written.
+	idBytes = 16
 	// maxName is the longest user or display name that is sent to an
 	// authenticator, in characters.
 	maxName = 256
@@ -267,6 +269,9 @@ func (rp *RelyingParty) begin(ctx context.Context, challenge Challenge) error {
 
 // take claims a challenge, before anything of the answer is verified.
 func (rp *RelyingParty) take(ctx context.Context, grant Grant, id events.ChallengeID) (Challenge, error) {
+	if len(id) != len(randomName(make([]byte, idBytes))) {
+		return Challenge{}, refuse(CodeInvalidRequest, ReasonChallengeUnknown, nil)
+	}
 	challenge, err := rp.store.Take(ctx, id, grant.Action, rp.now())
 	if err != nil {
 		return Challenge{}, fmt.Errorf("take challenge: %w", refusal(err))
@@ -319,7 +324,7 @@ func (rp *RelyingParty) challenge(kind Kind, purpose Purpose, action Action, sho
 	if err != nil {
 		return Challenge{}, err
 	}
-	id, nonce := make([]byte, 16), make([]byte, nonceBytes)
+	id, nonce := make([]byte, idBytes), make([]byte, nonceBytes)
 	for _, b := range [][]byte{id, nonce} {
 		if _, err := io.ReadFull(rp.random, b); err != nil {
 			return Challenge{}, fmt.Errorf("read random bytes: %w", err)

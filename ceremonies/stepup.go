@@ -139,7 +139,10 @@ func (rp *RelyingParty) FinishStepUp(ctx context.Context, grant Grant, id events
 			return rp.proofEvents(challenge, proof.Authenticator, answer, verified, client, state, tries, now)
 		},
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNoChallenge): // removed while the answer was verified
+		return Proof{}, refuse(CodeUnknownCredential, ReasonUnknownCredential, err)
+	case err != nil:
 		return Proof{}, fmt.Errorf("record proof: %w", refusal(err))
 	}
 	proof.State = result.State

@@ -23,10 +23,10 @@ type question struct {
 type reply struct {
 	Challenge events.ChallengeID `json:"challenge,omitempty"`
 	Options   any                `json:"options,omitempty"`
-	Show      string             `json:"show,omitempty"`   // a view
-	Note      string             `json:"note,omitempty"`   // which note, with view note
-	Title     string             `json:"title,omitempty"`  // key of another title for the view
-	Say       string             `json:"say,omitempty"`    // key of a text: it did not work out, try again
+	Show      string             `json:"show,omitempty"`  // a view
+	Note      string             `json:"note,omitempty"`  // which note, with view note
+	Title     string             `json:"title,omitempty"` // key of another title for the view
+	Say       string             `json:"say,omitempty"`   // key of a text: it did not work out, try again
 	// Forget is the relying party id for PublicKeyCredential.signalUnknownCredential:
 	// the passkey that answered was removed here, and the browser may drop it.
 	Forget string `json:"forget,omitempty"`
