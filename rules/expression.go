@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"regexp/syntax"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -174,8 +175,31 @@ func (s sizes) EstimateSize(node cost.AstNode) *cost.SizeEstimate {
 	return &size
 }
 
-func (s sizes) EstimateCallCost(string, string, *cost.AstNode, []cost.AstNode) *cost.CallEstimate {
-	return nil // CEL's own estimate
+// EstimateCallCost counts what matches really does: a step per instruction of
+// the pattern and per byte of the text. CEL's own estimate looks only at the
+// pattern's length, and a short pattern such as [a-z]{900} can be a large
+// program. Other functions cost what CEL says.
+func (s sizes) EstimateCallCost(function, _ string, target *cost.AstNode, args []cost.AstNode) *cost.CallEstimate {
+	if function != overloads.Matches {
+		return nil
+	}
+	if target != nil {
+		args = append([]cost.AstNode{*target}, args...)
+	}
+	pattern, ok := args[1].Expr().AsLiteral().(types.String)
+	if !ok {
+		return nil
+	}
+	parsed, err := syntax.Parse(string(pattern), syntax.Perl)
+	if err != nil {
+		return nil
+	}
+	program, err := syntax.Compile(parsed.Simplify())
+	if err != nil {
+		return nil
+	}
+	steps := cost.EstimateSize(s, args[0]).MultiplyByCostFactor(float64(len(program.Inst)) / regexStepsPerCost)
+	return cost.NewCallEstimate(steps, nil)
 }
 
 // failure puts an error of evaluation into words. It never repeats a value: a

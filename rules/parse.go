@@ -61,7 +61,7 @@ func ParseJSON(text []byte) (Definition, error) {
 	decoder.DisallowUnknownFields()
 	var d Definition
 	if err := decoder.Decode(&d); err != nil {
-		return Definition{}, parseError(jsonProblem(text, err, decoder.InputOffset()))
+		return Definition{}, parseError(jsonProblem(text, err))
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return Definition{}, parseError(positioned(text, decoder.InputOffset(), "text follows the definition"))
@@ -132,9 +132,8 @@ func goKind(name string) string {
 	return "a text"
 }
 
-// jsonProblem finds the position of an error. Type errors and syntax errors
-// know theirs; for the rest the decoder's own serves.
-func jsonProblem(text []byte, err error, offset int64) Problem {
+// jsonProblem finds the position of an error, if it knows one.
+func jsonProblem(text []byte, err error) Problem {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	switch {
@@ -150,9 +149,9 @@ func jsonProblem(text []byte, err error, offset int64) Problem {
 		return positioned(text, int64(len(text)), "the text ends too early")
 	}
 	if name, found := strings.CutPrefix(err.Error(), "json: unknown field "); found {
-		return positioned(text, offset, name+" is not a key that belongs here")
+		return Problem{Message: name + " is not a key that belongs here"}
 	}
-	return positioned(text, offset, err.Error())
+	return Problem{Message: err.Error()}
 }
 
 // positioned makes a problem at a byte offset.

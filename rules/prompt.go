@@ -39,7 +39,7 @@ func FillPrompt(template, code string, custom map[string]any) string {
 func promptValue(v any) string {
 	switch v := v.(type) {
 	case string:
-		if text := plainText(v, MaxPromptValueRunes); text != "" {
+		if text := strings.TrimSpace(plainText(v, MaxPromptValueRunes)); text != "" {
 			return text
 		}
 	case float64:

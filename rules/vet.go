@@ -3,8 +3,11 @@ package rules
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
+	_ "time/tzdata" // a condition must not mean less on a machine without zone files
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
@@ -64,10 +67,17 @@ func (v *vetter) report(e ast.Expr, format string, args ...any) {
 	}
 }
 
-// at is a problem at the place of an expression.
+// at is a problem at the place of an expression. CEL places a call at its
+// parenthesis; people look for the name before it.
 func at(info *ast.SourceInfo, e ast.Expr, message string) Problem {
 	where := info.GetStartLocation(e.ID())
-	return Problem{Line: max(where.Line(), 1), Column: max(where.Column()+1, 1), Message: message}
+	column := where.Column() + 1
+	if e.Kind() == ast.CallKind {
+		if name := e.AsCall().FunctionName(); !strings.ContainsAny(name, "_@") && column > len(name) {
+			column -= len(name)
+		}
+	}
+	return Problem{Line: max(where.Line(), 1), Column: max(column, 1), Message: message}
 }
 
 func (v *vetter) visit(e ast.Expr) {
@@ -114,6 +124,8 @@ func (v *vetter) visitCall(e ast.Expr) {
 				v.report(arg, "a value is never null; write known(x), or !known(x) for a missing one")
 			}
 		}
+	case strings.HasPrefix(name, "get"):
+		v.checkZone(call)
 	}
 	if call.IsMemberFunction() {
 		v.visit(call.Target())
@@ -129,6 +141,26 @@ func literalPattern(call ast.CallExpr) bool {
 	args := call.Args()
 	return len(args) > 0 && args[len(args)-1].Kind() == ast.LiteralKind
 }
+
+// checkZone refuses a time zone that does not exist when the rule is saved
+// rather than when it is evaluated.
+func (v *vetter) checkZone(call ast.CallExpr) {
+	args := call.Args()
+	if len(args) == 0 || args[0].Kind() != ast.LiteralKind {
+		return
+	}
+	zone, ok := args[0].AsLiteral().(types.String)
+	if !ok || offsetZone.MatchString(string(zone)) {
+		return
+	}
+	// Local would mean another time on another machine.
+	if _, err := time.LoadLocation(string(zone)); err != nil || zone == "Local" {
+		v.report(args[0], "%s is not a time zone; write one such as Europe/Berlin or +02:00", quoted(string(zone)))
+	}
+}
+
+// offsetZone is a time zone written as an offset from UTC.
+var offsetZone = regexp.MustCompile(`^[+-]?\d\d:\d\d$`)
 
 // visitName checks a name such as ip.countryCode as far as it is dotted.
 func (v *vetter) visitName(e ast.Expr) {
@@ -154,7 +186,11 @@ func (v *vetter) visitName(e ast.Expr) {
 	case strings.HasPrefix(name, customPrefix):
 		v.report(root, "%s is not declared; add it to the fields of this rule set%s", name, v.suggest(name))
 	case isDotted && v.groups[group]:
-		v.report(root, "there is no fact %s%s", name, v.suggest(name))
+		hint := v.suggest(name)
+		if hint == "" {
+			hint = "; there are " + strings.Join(v.members(group), ", ")
+		}
+		v.report(root, "there is no fact %s%s", name, hint)
 	case v.groups[group]:
 		v.report(root, "%s is a group of facts; write %s.name", name, name)
 	default:
@@ -172,6 +208,17 @@ func dotted(e ast.Expr) (string, ast.Expr, bool) {
 		return name + "." + e.AsSelect().FieldName(), root, ok
 	}
 	return "", e, false
+}
+
+// members lists the facts of a group.
+func (v *vetter) members(group string) []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(v.facts)) {
+		if strings.HasPrefix(name, group+".") {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // suggest names the fact that was probably meant.
