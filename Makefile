@@ -24,7 +24,7 @@ help: ## list the targets
 run: build ## start Sallyport and the example shop, and say where they are
 	@exec examples/run.sh
 
-build: bin/sallyport bin/shop bin/lib ## build bin/sallyport and bin/shop
+build: bin/sallyport bin/shop bin/lib/.linked ## build bin/sallyport and bin/shop
 
 bin/sallyport: $(sources) go.mod go.sum console/dist/index.html
 	go build -o $@ ./cmd/sallyport
@@ -33,10 +33,10 @@ bin/shop: examples/shop/main.go go.mod go.sum
 	go build -o $@ ./examples/shop
 
 # The files that bin/sallyport loads at run time stand beside it.
-bin/lib: $(call modules,internal/assets)
-	@mkdir -p $@
-	@ln -sf "$$(find $(CURDIR)/$(assets)/@chdb -name libchdb.so | head -n 1)" $@/libchdb.so
-	@ln -sf "$(CURDIR)/$(countries)" $@/ip-country.mmdb
+bin/lib/.linked: $(call modules,internal/assets)
+	@mkdir -p $(@D)
+	@ln -sf "$$(find $(CURDIR)/$(assets)/@chdb -name libchdb.so | head -n 1)" $(@D)/libchdb.so
+	@ln -sf "$(CURDIR)/$(countries)" $(@D)/ip-country.mmdb
 	@touch $@
 
 console: console/dist/index.html ## build the console's web application
