@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/go-webauthn/webauthn/protocol/webauthncose"
 	"github.com/go-webauthn/webauthn/webauthn"
@@ -31,9 +32,9 @@ type authenticatorStore interface {
 	AddAuthenticator(ctx context.Context, a ceremonies.Authenticator, by string) error
 	// RemoveAuthenticator removes one, or engine.ErrNotFound.
 	RemoveAuthenticator(ctx context.Context, user events.UserID, id events.AuthenticatorID, by string) error
-	// AuthenticatorByCredential finds the authenticator with a credential id, or
-	// engine.ErrNotFound.
-	AuthenticatorByCredential(ctx context.Context, credentialID []byte) (ceremonies.Authenticator, error)
+	// CredentialVerifiedAt tells when the passkey with a credential id last proved
+	// something, or engine.ErrNotFound.
+	CredentialVerifiedAt(ctx context.Context, credentialID []byte) (time.Time, error)
 }
 
 // authenticatorConfigurations tells which methods this server offers.

@@ -74,21 +74,17 @@ func (s *Server) clientPasskey(k *call) error {
 		if err != nil || len(raw) == 0 || len(raw) > maxCredentialID {
 			return invalidField("credentialIds", "must be credential ids in base64url.")
 		}
-		a, err := s.config.Store.AuthenticatorByCredential(ctx, raw)
+		at, err := s.config.Store.CredentialVerifiedAt(ctx, raw)
 		if errors.Is(err, engine.ErrNotFound) {
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("find passkey: %w", err)
 		}
-		verified := a.LastVerifiedAt
-		if verified.IsZero() {
-			verified = a.CreatedAt
-		}
 		return k.ok(struct {
 			CredentialID string   `json:"credentialId"`
 			VerifiedAt   wireTime `json:"verifiedAt"`
-		}{id, wireTime(verified)})
+		}{id, wireTime(at)})
 	}
 	return &Error{Status: http.StatusNotFound, Code: ceremonies.CodeUnknownCredential, Description: "None of these passkeys is registered here."}
 }
