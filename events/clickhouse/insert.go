@@ -34,9 +34,9 @@ var inserted = []clickhouse.ColumnNameAndType{
 	{Name: "salt", Type: "String"},
 }
 
-// insert archives a run of events under a deduplication token. A batch of the
+// Insert archives a run of events under a deduplication token. A batch of the
 // client counts as sent even when that failed, so each call builds its own.
-func (a *Archive) insert(ctx context.Context, run []events.Event, token string) error {
+func (a *Archive) Insert(ctx context.Context, run []events.Event, token string) error {
 	ctx, cancel := context.WithTimeout(ctx, insertTime)
 	defer cancel()
 	ctx = clickhouse.Context(ctx, clickhouse.WithColumnNamesAndTypes(inserted), clickhouse.WithSettings(clickhouse.Settings{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -370,7 +371,7 @@ func (s *Sink) confirm(ctx context.Context, r events.Range) error {
 // the rows that it refuses stand alone; they become dead letters. The halves are
 // always the same ones, so their tokens are good for every further attempt.
 func (s *Sink) insert(ctx context.Context, run []events.Event, token string) error {
-	err := s.archive.insert(ctx, run, token)
+	err := s.archive.Insert(ctx, run, token)
 	if err == nil {
 		return nil
 	}
@@ -379,7 +380,7 @@ func (s *Sink) insert(ctx context.Context, run []events.Event, token string) err
 		return err
 	}
 	if len(run) == 1 {
-		if err := s.log.DeadLetter(ctx, run[0].Position, err.Error()); err != nil {
+		if err := s.log.DeadLetter(ctx, run[0].Position, reasonOf(err)); err != nil {
 			return fmt.Errorf("note dead letter %s: %w", run[0].Position, err)
 		}
 		if !s.refused[run[0].Position] {
@@ -394,6 +395,12 @@ func (s *Sink) insert(ctx context.Context, run []events.Event, token string) err
 		return err
 	}
 	return s.insert(ctx, run[half:], token+"-r")
+}
+
+// reasonOf is an exception's text without most of what it quotes of the row.
+func reasonOf(err error) string {
+	text := strings.ReplaceAll(err.Error(), "\x00", "")
+	return strings.ToValidUTF8(text[:min(len(text), 500)], "")
 }
 
 func (s *Sink) failed(err error) {
