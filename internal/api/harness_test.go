@@ -390,3 +390,5 @@ func (w *world) prove(d *device, token string) answer {
 		"authenticationCredential": d.sign(w.t, options.get("options")), "challengeId": options.str("challengeId"), "deviceId": "device-1",
 	})
 }
+
+func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

@@ -34,8 +34,8 @@ func newMetrics(s *Server) *metrics {
 			Help: "Time to answer, by route template, status and, for tracked actions, what was decided.",
 		}, []string{"route", "status", "outcome"}),
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sallyport_decisions_total", Help: "Recorded decisions; a repeated track counts once.",
-		}, []string{"outcome", "reason"}),
+			Name: "sallyport_decisions_total", Help: "Recorded decisions by what the rules asked for, what became of it, and why; a repeated track counts once.",
+		}, []string{"outcome", "state", "reason"}),
 		ruleFails: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sallyport_rule_errors_total", Help: "Conditions that ended in an error, by rule.",
 		}, []string{"rule"}),
@@ -66,7 +66,7 @@ func (m *metrics) decided(d *engine.Decision) {
 	if d.Repeated {
 		return
 	}
-	m.decisions.WithLabelValues(string(d.Outcome), string(d.Reason)).Inc()
+	m.decisions.WithLabelValues(string(d.Outcome), string(d.State), string(d.Reason)).Inc()
 	for i := range d.Matches {
 		if d.Matches[i].Result == rules.Erred {
 			m.ruleFails.WithLabelValues(d.Matches[i].ID).Inc()

@@ -47,10 +47,16 @@ func summary(record events.Record) (sentence, reason string) {
 	return string(record.Kind()) + ".", ""
 }
 
+// decidedWords say what an action's first state means.
+var decidedWords = map[events.ActionState]string{
+	events.StateAllow: "Allowed", events.StateChallengeRequired: "Challenged",
+	events.StateReviewRequired: "Sent to review", events.StateBlock: "Blocked",
+}
+
 func trackedSentence(r *events.ActionTracked) string {
-	outcome := map[string]string{"ALLOW": "Allowed", "CHALLENGE": "Challenged", "REVIEW": "Sent to review", "BLOCK": "Blocked"}[r.Outcome]
+	outcome := decidedWords[r.State]
 	if outcome == "" {
-		outcome = r.Outcome
+		outcome = string(r.State)
 	}
 	switch r.Reason {
 	case "rule":

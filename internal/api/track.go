@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -55,8 +56,14 @@ func (s *Server) track(k *call) error {
 		DeviceID: request.DeviceID, IP: request.IPAddress, UserAgent: request.UserAgent, Locale: request.Locale,
 		RedirectURL: request.RedirectURL, Scope: request.Scope, Custom: custom, RawCustom: raw,
 	})
-	if err != nil {
-		return fmt.Errorf("track: %w", err)
+	var input *engine.InputError
+	switch {
+	case errors.As(err, &input):
+		return err
+	case err != nil:
+		// Whatever broke, nothing was decided and the same call may be made again:
+		// that is what a backend needs to know. The log has the cause.
+		return fmt.Errorf("track: %w: %w", engine.ErrUnavailable, err)
 	}
 	k.outcome = string(decision.Outcome)
 	s.metrics.decided(&decision)
