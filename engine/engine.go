@@ -115,3 +115,13 @@ type Signals interface {
 	// then the action's failure outcome decides.
 	Facts(ctx context.Context, action *Action, profile *Profile, facts *rules.Facts) error
 }
+
+// Immediate is implemented by Signals that only compute: they wait for nothing
+// and are done in microseconds. When all sources are of this kind the engine
+// asks them in the caller's goroutine, which saves waking another thread for
+// each decision; otherwise it asks them in one of their own that it can leave.
+type Immediate interface {
+	Signals
+	// Immediate does nothing.
+	Immediate()
+}

@@ -29,9 +29,8 @@ func baseFacts(a *Action, now time.Time) *rules.Facts {
 // The caller's own cancellation does not shorten it: a caller that hangs up must
 // not be able to choose the failure outcome.
 func (e *Engine) evaluate(ctx context.Context, set *rules.Set, a Action, profile Profile, now time.Time) (evaluation, error) {
-	if len(e.config.Signals) == 0 {
-		facts := baseFacts(&a, now)
-		return evaluation{set.Evaluate(a.Code, facts), *facts}, nil
+	if e.immediate {
+		return e.answer(context.WithoutCancel(ctx), set, &a, &profile, now)
 	}
 	select {
 	case e.undecided <- struct{}{}:
@@ -41,20 +40,16 @@ func (e *Engine) evaluate(ctx context.Context, set *rules.Set, a Action, profile
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.config.Deadline)
 	defer cancel()
 	type answer struct {
-		evaluation
-		err error
+		evaluation evaluation
+		err        error
 	}
 	done := make(chan answer, 1)
 	// A source that ignores its context keeps this goroutine, not the caller; it
 	// works on copies, so what it writes late is seen by nobody.
 	go func() {
 		defer func() { <-e.undecided }()
-		facts := baseFacts(&a, now)
-		if err := e.gather(ctx, &a, &profile, facts); err != nil {
-			done <- answer{err: err}
-			return
-		}
-		done <- answer{evaluation: evaluation{set.Evaluate(a.Code, facts), *facts}}
+		v, err := e.answer(ctx, set, &a, &profile, now)
+		done <- answer{v, err}
 	}()
 	select {
 	case got := <-done:
@@ -62,6 +57,15 @@ func (e *Engine) evaluate(ctx context.Context, set *rules.Set, a Action, profile
 	case <-ctx.Done():
 		return evaluation{}, fmt.Errorf("gather facts: %w", ctx.Err())
 	}
+}
+
+// answer gathers the facts and asks the rules.
+func (e *Engine) answer(ctx context.Context, set *rules.Set, a *Action, profile *Profile, now time.Time) (evaluation, error) {
+	facts := baseFacts(a, now)
+	if err := e.gather(ctx, a, profile, facts); err != nil {
+		return evaluation{}, err
+	}
+	return evaluation{set.Evaluate(a.Code, facts), *facts}, nil
 }
 
 // gather asks every source in turn. A panic in one is an error of that source.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"net/url"
 	"regexp"
@@ -110,11 +109,11 @@ func checkCustom(a *Action) error {
 	if len(a.Custom) > MaxCustomValues {
 		return &InputError{"custom", fmt.Sprintf("it has %d values; at most %d are allowed", len(a.Custom), MaxCustomValues)}
 	}
-	for _, name := range slices.Sorted(maps.Keys(a.Custom)) {
+	for name, value := range a.Custom {
 		if err := checkText("custom", name, 1, MaxCustomNameRunes); err != nil {
 			return &InputError{"custom", "a name in it is empty, too long, or holds a control character: " + quoted(name)}
 		}
-		if err := checkCustomValue("custom."+name, a.Custom[name]); err != nil {
+		if err := checkCustomValue(name, value); err != nil {
 			return err
 		}
 	}
@@ -139,27 +138,28 @@ func checkCustom(a *Action) error {
 	return nil
 }
 
-func checkCustomValue(field string, value any) error {
+func checkCustomValue(name string, value any) error {
+	refuse := func(message string) error { return &InputError{"custom." + name, message} }
 	switch v := value.(type) {
 	case bool:
 		return nil
 	case float64:
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return &InputError{field, "it is not a finite number"}
+			return refuse("it is not a finite number")
 		}
 		return nil
 	case string:
 		switch {
 		case len(v) > MaxCustomValueBytes:
-			return &InputError{field, fmt.Sprintf("it has %d bytes; at most %d are allowed", len(v), MaxCustomValueBytes)}
+			return refuse(fmt.Sprintf("it has %d bytes; at most %d are allowed", len(v), MaxCustomValueBytes))
 		case !utf8.ValidString(v):
-			return &InputError{field, "it is not valid UTF-8"}
+			return refuse("it is not valid UTF-8")
 		case strings.ContainsRune(v, 0):
-			return &InputError{field, `it holds the character \u0000, which cannot be kept`}
+			return refuse(`it holds the character \u0000, which cannot be kept`)
 		}
 		return nil
 	}
-	return &InputError{field, "it must be a string, a number or a boolean"}
+	return refuse("it must be a string, a number or a boolean")
 }
 
 // printable drops what cannot be shown and cuts the rest to a number of bytes.

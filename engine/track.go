@@ -38,6 +38,7 @@ type Config struct {
 // Engine decides actions. It is safe for concurrent use.
 type Engine struct {
 	config    Config
+	immediate bool          // all sources are; also when there is none
 	undecided chan struct{} // holds one token per decision in the making
 }
 
@@ -68,7 +69,13 @@ func New(config Config) (*Engine, error) {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Engine{config: config, undecided: make(chan struct{}, maxUndecided)}, nil
+	e := &Engine{config: config, immediate: true, undecided: make(chan struct{}, maxUndecided)}
+	for _, source := range config.Signals {
+		if _, ok := source.(Immediate); !ok {
+			e.immediate = false
+		}
+	}
+	return e, nil
 }
 
 // Track decides an action and records the decision. An action that was decided
@@ -159,13 +166,15 @@ func draft(a *Action, d *Decision, v *evaluation, profile Profile, country strin
 		return events.Draft{}, fmt.Errorf("write decision: %w", err)
 	}
 	personal := events.Personal{events.PersonalFacts: string(facts)}
-	for name, value := range map[string]string{
-		events.PersonalIP: a.IP, events.PersonalUserAgent: a.UserAgent, events.PersonalDevice: a.DeviceID, events.PersonalEmail: a.Email,
-	} {
+	sent := func(name, value string) {
 		if value != "" {
 			personal[name] = value
 		}
 	}
+	sent(events.PersonalIP, a.IP)
+	sent(events.PersonalUserAgent, a.UserAgent)
+	sent(events.PersonalDevice, a.DeviceID)
+	sent(events.PersonalEmail, a.Email)
 	record := events.ActionTracked{
 		ActionID: a.ActionID, State: d.State, Outcome: string(d.Outcome), Reason: string(d.Reason), Rule: d.Rule, Set: d.Set,
 		Matches: matches, Enrolled: profile.Enrolled(), Country: country, Shown: d.PromptID, Micros: took.Microseconds(),

@@ -47,6 +47,9 @@ func (s *Source) Facts(_ context.Context, action *engine.Action, profile *engine
 	return s.addressFacts(action, facts)
 }
 
+// Immediate implements engine.Immediate: the databases are in memory.
+func (s *Source) Immediate() {}
+
 // Status describes the IP database in one line, or why there is none.
 func (s *Source) Status() string { return s.countries.status }
 
