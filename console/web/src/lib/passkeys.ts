@@ -16,7 +16,7 @@ export async function createPasskey(options: Options): Promise<Record<string, un
 }
 
 /** Asks for a passkey and returns the signed answer's JSON. */
-export async function usePasskey(options: Options): Promise<Record<string, unknown>> {
+export async function askPasskey(options: Options): Promise<Record<string, unknown>> {
   const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options as unknown as PublicKeyCredentialRequestOptionsJSON)
   return toJSON(await navigator.credentials.get({ publicKey }))
 }

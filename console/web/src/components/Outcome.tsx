@@ -1,0 +1,28 @@
+import type { Outcome as OutcomeName, State } from '../api/types'
+import { outcomeLabels, stateWords } from '../lib/words'
+import * as Icons from './icons'
+import classes from './Outcome.module.css'
+
+const icons = { ALLOW: Icons.Check, CHALLENGE: Icons.Key, REVIEW: Icons.Eye, BLOCK: Icons.Stop } as const
+
+/** An outcome: always colour, sign and word together. */
+export function Outcome({ value, large = false }: { value: OutcomeName; large?: boolean }) {
+  const Icon = icons[value]
+  return (
+    <span className={classes.outcome} data-outcome={value} data-large={large || undefined}>
+      <Icon size={large ? 17 : 13} strokeWidth={2.4} />
+      {outcomeLabels[value]}
+    </span>
+  )
+}
+
+/** How a challenge or a review stands; nothing for states that say no more than the outcome. */
+export function StateNote({ state }: { state: State }) {
+  const { label, sentence, progress } = stateWords(state)
+  if (label === '') return null
+  return (
+    <span className={classes.state} data-progress={progress} title={sentence}>
+      {label}
+    </span>
+  )
+}

@@ -1,0 +1,48 @@
+import type { Step } from '../../api/types'
+import { StateNote } from '../../components/Outcome'
+import { between, fullTime } from '../../lib/format'
+import classes from './Timeline.module.css'
+
+const tones: Readonly<Record<string, string>> = {
+  'ceremony.succeeded': 'good',
+  'ceremony.failed': 'bad',
+  'ceremony.denied': 'bad',
+  'ceremony.abandoned': 'bad',
+}
+
+/** Every event about the action, oldest first, with the time since the one before. */
+export function Timeline({ steps }: { steps: readonly Step[] }) {
+  return (
+    <ol className={classes.list}>
+      {steps.map((step, i) => {
+        const before = steps[i - 1]
+        return (
+          <li key={step.position} className={classes.step} data-tone={tones[step.kind]}>
+            <span className={classes.time} title={fullTime(step.time)}>
+              {before === undefined ? <time dateTime={step.time}>{fullTime(step.time).replace(/\s\(.*$/, '').replace(/^.*, /, '')}</time> : between(before.time, step.time)}
+            </span>
+            <div className={classes.body}>
+              <span className={classes.summary}>{step.summary}</span>
+              {step.state !== undefined && <StateNote state={step.state} />}
+              {step.reason !== undefined && step.reason !== '' && <code className={classes.reason}>{step.reason}</code>}
+              {step.data !== undefined && <More step={step} />}
+            </div>
+          </li>
+        )
+      })}
+    </ol>
+  )
+}
+
+function More({ step }: { step: Step }) {
+  const text = JSON.stringify(step.data, null, 2)
+  return (
+    <details className={classes.more}>
+      <summary aria-label={`Details of ${step.kind}`}>{step.kind}</summary>
+      <p className={classes.at}>
+        {fullTime(step.time)}, <code>{step.position}</code>
+      </p>
+      <pre tabIndex={0}>{text}</pre>
+    </details>
+  )
+}

@@ -1,0 +1,41 @@
+import { Loader } from '@mantine/core'
+import { useQuery } from '@tanstack/react-query'
+
+import { versionsQuery } from '../../api/queries'
+import { ErrorNotice } from '../../components/Notice'
+import { Ago } from '../../components/Time'
+import action from './ActionView.module.css'
+import classes from './HistoryView.module.css'
+
+/** Every published set: who, when and why. */
+export function HistoryView({ inForce }: { inForce: number }) {
+  const versions = useQuery(versionsQuery)
+  return (
+    <>
+      <header className={action.header}>
+        <div className={action.titles}>
+          <h1 className={action.title}>History</h1>
+          <p className={action.lead}>A published set never changes, and every decision names the set that made it.</p>
+        </div>
+      </header>
+      {versions.isPending && <Loader size="sm" aria-label="Loading the history" />}
+      {versions.isError && <ErrorNotice title="The history could not be loaded." error={versions.error} onRetry={() => void versions.refetch()} />}
+      {versions.data !== undefined && (
+        <ol className={classes.list}>
+          {versions.data.map((version) => (
+            <li key={version.number} className={classes.version}>
+              <span className={classes.number}>{version.number}</span>
+              <div className={classes.text}>
+                <span>{version.note || <span className="dim">No note</span>}</span>
+                <span className={classes.by}>
+                  {version.author}, <Ago time={version.publishedAt} />
+                </span>
+              </div>
+              {version.number === inForce && <span className={classes.now}>in force</span>}
+            </li>
+          ))}
+        </ol>
+      )}
+    </>
+  )
+}
