@@ -113,6 +113,9 @@ func (k *call) done(route string) {
 		level = slog.LevelError
 	}
 	log, ctx := k.server.log, k.Request().Context()
+	if ctx.Err() != nil { // the caller hung up, which is nobody's mistake here
+		level = slog.LevelInfo
+	}
 	if !log.Enabled(ctx, level) {
 		return
 	}

@@ -34,6 +34,9 @@ func operator(role operators.Role) guard {
 			return err
 		}
 		if k.Request().Method != http.MethodGet {
+			if err := k.sameOrigin(); err != nil {
+				return err
+			}
 			if !hmac.Equal([]byte(k.Request().Header.Get(csrfHeader)), []byte(csrfToken(cookie.Value))) {
 				return forbidden("The header " + csrfHeader + " is missing or wrong. Load the page again.")
 			}
@@ -46,13 +49,24 @@ func operator(role operators.Role) guard {
 	}
 }
 
-// stranger admits the few steps that come before a session. They carry no
-// cookie that could be abused; JSON keeps forms of other sites out.
+// stranger admits the few steps that come before a session, as long as they are
+// few and come from the console's own pages.
 func stranger(k *call) error {
-	if k.Request().Header.Get("Content-Type") == "" {
-		return wantJSON(http.Header{"Content-Type": {"none"}})
+	if err := k.sameOrigin(); err != nil {
+		return err
 	}
 	return k.server.limits.signIn(k.clientAddress())
+}
+
+// sameOrigin refuses what a page of another origin sent: without a session there
+// is no CSRF token yet, and nobody should be signed in as somebody else.
+func (k *call) sameOrigin() error {
+	if err := k.server.crossOrigin.Check(k.Request()); err != nil {
+		e := forbidden("This request came from a page of another origin. Open the console at its own address.")
+		e.Cause = err
+		return e
+	}
+	return nil
 }
 
 func forbidden(description string) *Error {

@@ -159,6 +159,32 @@ func TestRolesAreEnforced(t *testing.T) {
 		nobody.do("GET", path, nil).refused(401, "unauthorized")
 	}
 	w.do(request{method: "GET", path: "/console/api/nothing"}).refused(404, "not_found")
+	w.do(request{method: "POST", path: "/console/api/nothing"}).refused(404, "not_found")
+}
+
+func TestOtherSitesCannotDriveTheConsole(t *testing.T) {
+	w := start(t)
+	b := w.operator(operators.Analyst)
+	for name, header := range map[string]http.Header{
+		"a cross-site fetch":   {"Sec-Fetch-Site": {"cross-site"}},
+		"a sibling's page":     {"Sec-Fetch-Site": {"same-site"}},
+		"an old browser":       {"Origin": {"https://evil.example"}},
+		"an origin in hiding":  {"Origin": {"null"}},
+		"a form of plain text": {"Content-Type": {"text/plain"}, "Sec-Fetch-Site": {"cross-site"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, path := range []string{"/signin/begin", "/signin/finish", "/register/begin", "/register/finish", "/signout"} {
+				header.Set("Cookie", b.cookie.Name+"="+b.cookie.Value)
+				header.Set("X-Sallyport-CSRF", b.csrf)
+				a := w.do(request{method: "POST", path: "/console/api" + path, body: "{}", header: header})
+				a.t = t
+				a.refused(403, "forbidden")
+			}
+		})
+	}
+	for _, header := range []http.Header{{}, {"Sec-Fetch-Site": {"same-origin"}}, {"Origin": {publicURL}}} {
+		w.do(request{method: "POST", path: "/console/api/signin/begin", header: header}).ok() // the console sends no body here
+	}
 }
 
 func TestRulesArePublishedWithTheConsole(t *testing.T) {

@@ -58,7 +58,8 @@ func (s *Server) routes() {
 	s.at("POST", consoleAPI+"/rules/check", operator(operators.Reviewer), s.rulesCheck)
 	s.at("POST", consoleAPI+"/rules/publish", operator(operators.Analyst), s.rulesPublish)
 	s.at("GET", consoleAPI+"/vocabulary", operator(operators.Reviewer), s.vocabulary)
-	s.at("GET", consoleAPI+"/*", open, s.noSuchEndpoint)
+	s.at("GET", consoleAPI+"/*", open, s.noSuchEndpoint) // and not the console's page
+	s.at("POST", consoleAPI+"/*", open, s.noSuchEndpoint)
 
 	// What people and machines read without any of it.
 	s.at("GET", "/healthz", open, s.healthz)

@@ -23,6 +23,8 @@ type Server struct {
 	secure     bool            // the public address is https
 	limits     *limiter
 	metrics    *metrics
+
+	crossOrigin *http.CrossOriginProtection // for the console
 }
 
 // New checks the configuration and builds the server. It opens nothing and
@@ -37,6 +39,11 @@ func New(config Config) (*Server, error) {
 		origins:    map[string]bool{config.PublicURL: true},
 		secure:     strings.HasPrefix(config.PublicURL, "https://"),
 		limits:     newLimiter(config.Limits, config.Now),
+
+		crossOrigin: http.NewCrossOriginProtection(),
+	}
+	if err := s.crossOrigin.AddTrustedOrigin(config.PublicURL); err != nil {
+		return nil, fmt.Errorf("configure the API: %w", err)
 	}
 	for _, secret := range config.Secrets {
 		s.secrets = append(s.secrets, hashSecret(secret))
