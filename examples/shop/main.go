@@ -79,13 +79,12 @@ type Shop struct {
 // Order is one payment that a person asked for. Its id is the idempotency key
 // under which Sallyport knows the action.
 type Order struct {
-	ID      string
-	User    string
-	Payee   string
-	Amount  float64 // euros
-	State   string  // one of the constants below
-	Proven  bool    // a passkey confirmed it
-	Created time.Time
+	ID     string
+	User   string
+	Payee  string
+	Amount float64 // euros
+	State  string  // one of the constants below
+	Proven bool    // a passkey confirmed it
 }
 
 // The states of an order.
@@ -103,13 +102,21 @@ var pages string
 // Sallyport at sallyportURL.
 func NewShop(address, sallyportURL, secret string) *Shop {
 	key := sha256.Sum256([]byte("shop/" + secret))
-	money := func(v float64) string { return fmt.Sprintf("€%.2f", v) }
 	return &Shop{
 		address:   address,
 		sallyport: sallyport{url: sallyportURL, secret: secret, http: http.Client{Timeout: 10 * time.Second}},
 		key:       key[:],
 		pages:     template.Must(template.New("").Funcs(template.FuncMap{"money": money}).Parse(pages)),
 	}
+}
+
+// money writes euros as €1,234.50.
+func money(amount float64) string {
+	text := strconv.FormatFloat(amount, 'f', 2, 64)
+	for i := len(text) - len(".00") - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return "€" + text
 }
 
 // Handler is the whole shop.
@@ -119,9 +126,9 @@ func (s *Shop) Handler() http.Handler {
 	mux.HandleFunc("POST /sign-in", s.signIn)
 	mux.HandleFunc("POST /sign-out", s.signOut)
 	mux.Handle("POST /pay", s.signedIn(s.pay))
-	mux.Handle("GET /orders/{id}", s.signedIn(s.showOrder))
-	mux.Handle("POST /orders/{id}/continue", s.signedIn(s.continueOrder))
-	mux.Handle("GET /orders/{id}/return", s.signedIn(s.returned))
+	mux.Handle("GET /orders/{id}", s.ordered(s.showOrder))
+	mux.Handle("POST /orders/{id}/continue", s.ordered(s.continueOrder))
+	mux.Handle("GET /orders/{id}/return", s.ordered(s.returned))
 	mux.Handle("GET /settings", s.signedIn(s.settings))
 	mux.Handle("POST /settings/passkeys", s.signedIn(s.addPasskey))
 	return http.NewCrossOriginProtection().Handler(mux) // no other site may post here
@@ -135,10 +142,7 @@ func (s *Shop) pay(w http.ResponseWriter, r *http.Request, who person) {
 		s.render(w, http.StatusBadRequest, "message", page{Who: who, Title: "Please check the form", Text: "A payment needs a payee and an amount between 0.01 and 1,000,000 euros."})
 		return
 	}
-	order := &Order{
-		ID: "order-" + strings.ToLower(rand.Text()), User: who.ID, Payee: payee,
-		Amount: math.Round(amount*100) / 100, State: Waiting, Created: time.Now(),
-	}
+	order := &Order{ID: "order-" + strings.ToLower(rand.Text()), User: who.ID, Payee: payee, Amount: math.Round(amount*100) / 100, State: Waiting}
 	s.mu.Lock()
 	s.orders = append(s.orders, order)
 	s.mu.Unlock()
@@ -176,12 +180,7 @@ func (s *Shop) decide(w http.ResponseWriter, r *http.Request, who person, order 
 // returned is where the hosted page sends the browser back to. What the browser
 // says is not believed: the token is checked from server to server, and it must
 // be for this person, this kind of action and this very order.
-func (s *Shop) returned(w http.ResponseWriter, r *http.Request, who person) {
-	order, ok := s.order(r.PathValue("id"), who)
-	if !ok {
-		http.NotFound(w, r)
-		return
-	}
+func (s *Shop) returned(w http.ResponseWriter, r *http.Request, who person, order Order) {
 	result, err := s.sallyport.validate(r.Context(), r.FormValue("token"))
 	if err != nil {
 		s.failed(w, who, err)
@@ -216,12 +215,7 @@ func (s *Shop) settle(id, state string, proven bool) bool {
 }
 
 // showOrder asks once more while somebody else decides.
-func (s *Shop) showOrder(w http.ResponseWriter, r *http.Request, who person) {
-	order, ok := s.order(r.PathValue("id"), who)
-	if !ok {
-		http.NotFound(w, r)
-		return
-	}
+func (s *Shop) showOrder(w http.ResponseWriter, r *http.Request, who person, order Order) {
 	if order.State == InReview {
 		state, err := s.sallyport.state(r.Context(), who.ID, "payment", order.ID)
 		if err != nil {
@@ -234,18 +228,13 @@ func (s *Shop) showOrder(w http.ResponseWriter, r *http.Request, who person) {
 		case "REVIEW_FAILED":
 			s.settle(order.ID, Declined, false)
 		}
-		order, _ = s.order(order.ID, who)
+		order, _ = s.order(order.ID)
 	}
 	s.render(w, http.StatusOK, "order", page{Who: who, Title: "Your payment", Order: order})
 }
 
 // continueOrder goes back to a challenge that was left.
-func (s *Shop) continueOrder(w http.ResponseWriter, r *http.Request, who person) {
-	order, ok := s.order(r.PathValue("id"), who)
-	if !ok {
-		http.NotFound(w, r)
-		return
-	}
+func (s *Shop) continueOrder(w http.ResponseWriter, r *http.Request, who person, order Order) {
 	if order.State != Waiting {
 		http.Redirect(w, r, "/orders/"+order.ID, http.StatusSeeOther)
 		return
@@ -253,13 +242,22 @@ func (s *Shop) continueOrder(w http.ResponseWriter, r *http.Request, who person)
 	s.decide(w, r, who, order)
 }
 
-func (s *Shop) order(id string, who person) (Order, bool) {
+// ordered finds the person's own order that the address names.
+func (s *Shop) ordered(next func(http.ResponseWriter, *http.Request, person, Order)) http.Handler {
+	return s.signedIn(func(w http.ResponseWriter, r *http.Request, who person) {
+		if order, ok := s.order(r.PathValue("id")); ok && order.User == who.ID {
+			next(w, r, who, order)
+			return
+		}
+		http.NotFound(w, r)
+	})
+}
+
+func (s *Shop) order(id string) (Order, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, o := range s.orders {
-		if o.ID == id && o.User == who.ID {
-			return *o, true
-		}
+	if i := slices.IndexFunc(s.orders, func(o *Order) bool { return o.ID == id }); i >= 0 {
+		return *s.orders[i], true
 	}
 	return Order{}, false
 }
