@@ -13,8 +13,10 @@ import (
 func benchmarkSet(tb testing.TB) (*rules.Set, *rules.Facts) {
 	tb.Helper()
 	d := rules.Definition{Fields: []rules.Field{
-		{Name: "amount", Type: rules.TypeNumber}, {Name: "currency", Type: rules.TypeString},
-		{Name: "payee", Type: rules.TypeString}, {Name: "express", Type: rules.TypeBool},
+		{Name: "amount", Type: rules.TypeNumber},
+		{Name: "currency", Type: rules.TypeString},
+		{Name: "payee", Type: rules.TypeString},
+		{Name: "express", Type: rules.TypeBool},
 	}}
 	for i, when := range []string{
 		`custom.amount > 10000`,

@@ -10,10 +10,27 @@ import (
 )
 
 var (
-	fieldName  = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,63}$`)
 	actionCode = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
 	ruleID     = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
 )
+
+// isFieldName tells whether a custom field may have this name. Each prompt that
+// is filled asks it, so it is no regular expression.
+func isFieldName(name string) bool {
+	if name == "" || len(name) > 64 {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case c == '_', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z':
+		case '0' <= c && c <= '9' && i > 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
 
 // Check compiles a definition without keeping the result. It returns what is
 // wrong with it, at most MaxProblems, and nothing when it could be published.
@@ -47,7 +64,7 @@ func (c *checker) fields(fields []Field) {
 	for i, f := range fields {
 		path := fmt.Sprintf("fields[%d]", i)
 		switch {
-		case !fieldName.MatchString(f.Name):
+		case !isFieldName(f.Name):
 			c.report(path+".name", "", "the name %s must be 1 to 64 letters, digits and underscores, and not begin with a digit", quoted(f.Name))
 		case celReserved[f.Name]:
 			c.report(path+".name", "", "%q is a reserved word of CEL", f.Name)

@@ -80,7 +80,7 @@ func newCompiler(fields []Field) (*compiler, error) {
 	var variables []cel.EnvOption
 	for i := range fields {
 		name, typ := customPrefix+fields[i].Name, fields[i].celType()
-		if _, twice := c.facts[name]; twice || typ == nil || !fieldName.MatchString(fields[i].Name) {
+		if _, twice := c.facts[name]; twice || typ == nil || !isFieldName(fields[i].Name) {
 			continue // Check reports it
 		}
 		c.facts[name] = typ

@@ -114,7 +114,7 @@ func splitPrompt(template string) []promptPart {
 			break
 		}
 		name, rest, closed := strings.Cut(template[start+1:], "}")
-		if !closed || !fieldName.MatchString(name) {
+		if !closed || !isFieldName(name) {
 			parts = append(parts, promptPart{text: template[:start+1]})
 			template = template[start+1:]
 			continue

@@ -85,7 +85,8 @@ func TestUser(t *testing.T) {
 	}{
 		{
 			"a person who is not known",
-			engine.Action{ActionID: events.ActionID{User: "jane"}}, engine.Profile{},
+			engine.Action{ActionID: events.ActionID{User: "jane"}},
+			engine.Profile{},
 			rules.UserFacts{ID: "jane", IsNew: true, AgeHours: rules.Known(0.0)},
 		},
 		{
@@ -110,7 +111,8 @@ func TestUser(t *testing.T) {
 		},
 		{
 			"e-mail without a domain, and a clock that was set back",
-			engine.Action{Email: "jane@"}, engine.Profile{Known: true, CreatedAt: now.Add(time.Hour)},
+			engine.Action{Email: "jane@"},
+			engine.Profile{Known: true, CreatedAt: now.Add(time.Hour)},
 			rules.UserFacts{Email: rules.Known("jane@"), AgeHours: rules.Known(0.0)},
 		},
 	}
