@@ -127,7 +127,7 @@ func tryServe(t *testing.T, data string, further ...string) (*server, error) {
 			s.stop(t)
 		}
 		if t.Failed() {
-			t.Logf("what the server printed:\n%s", p.Output())
+			t.Logf("what the server printed, answered requests apart:\n%s", notable(p.Output()))
 		}
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
@@ -142,6 +142,18 @@ func tryServe(t *testing.T, data string, further ...string) (*server, error) {
 	}
 	s.started = time.Since(start)
 	return s, nil
+}
+
+// notable drops the lines about requests that were answered well, and all but
+// the last hundred of the others.
+func notable(output string) string {
+	var kept []string
+	for line := range strings.Lines(output) {
+		if !strings.Contains(line, `"status":200`) {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept[max(0, len(kept)-100):], "")
 }
 
 // stop ends the server the polite way and fails when it does not go well.
@@ -340,11 +352,18 @@ func (a *archive) numbers(t *testing.T, sql string) []int {
 // exit code.
 func command(t *testing.T, environment []string, arguments ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), sallyport, arguments...)
+	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
+	defer cancel()
+	c := exec.CommandContext(ctx, sallyport, arguments...)
 	c.Env = environment
+	c.WaitDelay = time.Second
 	var out, problems bytes.Buffer
 	c.Stdout, c.Stderr = &out, &problems
-	if err := c.Run(); err != nil && c.ProcessState == nil {
+	err := c.Run()
+	if ctx.Err() != nil {
+		t.Fatalf("sallyport %s did not end within %s; it printed:\n%s%s", strings.Join(arguments, " "), startLimit, &out, &problems)
+	}
+	if err != nil && c.ProcessState == nil {
 		t.Fatal(err)
 	}
 	return out.String(), problems.String(), c.ProcessState.ExitCode()
