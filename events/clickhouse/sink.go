@@ -86,6 +86,7 @@ type Sink struct {
 	mu      sync.Mutex
 	failure error // why the archive is not fed, nil while it is
 	since   time.Time
+	started bool // what an earlier run left is in order
 }
 
 type counters struct{ rows, inserts, retries, dead, missing, reopened atomic.Uint64 }
@@ -131,7 +132,9 @@ func (s *Sink) Run(ctx context.Context) error {
 			return nil
 		}
 	}
-	s.well()
+	s.mu.Lock()
+	s.started, s.failure = true, nil
+	s.mu.Unlock()
 	batches := make(chan []events.Event, readAhead)
 	var reader sync.WaitGroup
 	defer reader.Wait()
@@ -415,7 +418,9 @@ func (s *Sink) failed(err error) {
 func (s *Sink) well() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.failure = nil
+	if s.started {
+		s.failure = nil
+	}
 }
 
 // Health is degraded while the archive can't be fed, and once it has refused or

@@ -177,7 +177,6 @@ func (r *run) resume(ctx context.Context) error {
 	}
 	r.read, r.acked, r.saved = at, at, cursor
 	r.relayed.Store(&at)
-	r.failure.Store(nil)
 	return nil
 }
 
@@ -240,6 +239,7 @@ func (r *run) await(ctx context.Context, n int) error {
 		r.acked = f.to
 		r.relayed.Store(&f.to)
 		r.count.Add(uint64(f.events))
+		r.failure.Store(nil)
 	}
 	r.flight = append(r.flight[:0], r.flight[n:]...)
 	if time.Since(r.savedAt) < saveEvery {
@@ -259,6 +259,7 @@ func (r *run) rest(ctx context.Context, idle bool) error {
 			return ctx.Err()
 		}
 	}
+	r.failure.Store(nil) // nothing is left to relay
 	for {
 		wait, cancel := context.WithTimeout(ctx, saveEvery)
 		err := r.log.Wait(wait, r.read)

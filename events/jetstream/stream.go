@@ -182,7 +182,7 @@ func (s *session) open(ctx context.Context, config Config, url string, options [
 	}
 	s.js, err = jetstream.New(s.conn,
 		jetstream.WithDefaultTimeout(requestTime),
-		jetstream.WithPublishAsyncTimeout(2*requestTime), // a lost acknowledgement must not wait for ever
+		jetstream.WithPublishAsyncTimeout(requestTime), // a lost acknowledgement must not wait for ever
 	)
 	if err != nil {
 		return fmt.Errorf("use JetStream: %w", err)

@@ -105,14 +105,17 @@ func (h *handler) statement(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, codeBadRequest, "compression and external tables are not served on this socket")
 		return
 	}
-	sql, err := readStatement(r, parameters.Get("query"), h.maxBody)
-	if err != nil {
-		status, code := http.StatusBadRequest, codeBadRequest
-		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-			status, code = http.StatusRequestEntityTooLarge, codeTooLarge
+	body := http.MaxBytesReader(nil, r.Body, h.maxBody)
+	sql := []byte(parameters.Get("query"))
+	var format []byte // of the data in the body, when the statement came as a parameter
+	if len(sql) == 0 {
+		var err error
+		if sql, err = io.ReadAll(body); err != nil {
+			refuseError(w, http.StatusBadRequest, fmt.Errorf("read the statement: %w", err))
+			return
 		}
-		refuse(w, status, code, err.Error())
-		return
+	} else if m := insertWithData.FindSubmatch(sql); m != nil {
+		sql, format = m[1], m[2]
 	}
 	if bytes.Equal(bytes.TrimSpace(sql), []byte(helloQuery)) {
 		write(w, h.hello)
@@ -136,33 +139,23 @@ func (h *handler) statement(w http.ResponseWriter, r *http.Request) {
 	}
 	defer giveBack()
 	defer session.end(c)
-	if err := session.begin(c); err != nil {
-		refuse(w, http.StatusInternalServerError, exceptionCode(err), err.Error())
-		return
+	if err = session.begin(c); err == nil {
+		if format != nil {
+			err = c.insert(sql, string(format), body)
+		} else {
+			err = c.run(sql, cmp.Or(parameters.Get("default_format"), "TabSeparated"), func(result []byte) error {
+				write(w, result)
+				return nil
+			})
+		}
 	}
-	err = c.run(sql, cmp.Or(parameters.Get("default_format"), "TabSeparated"), func(result []byte) error {
-		write(w, result)
-		return nil
-	})
 	if err != nil {
-		refuse(w, http.StatusInternalServerError, exceptionCode(err), err.Error())
+		refuseError(w, http.StatusInternalServerError, err)
 	}
 }
 
-// readStatement puts the statement and the data behind it into one run of
-// bytes, which is how the engine takes them.
-func readStatement(r *http.Request, query string, limit int64) ([]byte, error) {
-	var sql bytes.Buffer
-	sql.Grow(len(query) + int(min(max(r.ContentLength, 4096), limit)) + bytes.MinRead)
-	if query != "" {
-		sql.WriteString(query)
-		sql.WriteByte('\n')
-	}
-	if _, err := sql.ReadFrom(http.MaxBytesReader(nil, r.Body, limit)); err != nil {
-		return nil, fmt.Errorf("read the request: %w", err)
-	}
-	return sql.Bytes(), nil
-}
+// insertWithData is an INSERT whose data is the body of its request.
+var insertWithData = regexp.MustCompile(`(?is)^(\s*INSERT\s.*)\sFORMAT\s+([A-Za-z0-9_]+)[\s;]*$`)
 
 // firstWord is the upper-case verb of a statement.
 func firstWord(sql []byte) string {
@@ -208,6 +201,16 @@ func refuse(w http.ResponseWriter, status, code int, text string) {
 		text = fmt.Sprintf("Code: %d. DB::Exception: %s", code, text)
 	}
 	_, _ = io.WriteString(w, text+"\n")
+}
+
+// refuseError answers with the engine's exception, or with what went wrong
+// before the engine.
+func refuseError(w http.ResponseWriter, status int, err error) {
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		refuse(w, http.StatusRequestEntityTooLarge, codeTooLarge, err.Error())
+		return
+	}
+	refuse(w, status, exceptionCode(err), err.Error())
 }
 
 var exceptionText = regexp.MustCompile(`^Code: (\d+)\.`)

@@ -3,8 +3,11 @@
 package embedded
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"unsafe"
 
@@ -24,6 +27,12 @@ type library struct {
 	length            func(result unsafe.Pointer) uintptr
 	failure           func(result unsafe.Pointer) string
 	destroy           func(result unsafe.Pointer)
+	insert            func(conn, sql unsafe.Pointer, sqlLen uintptr, format unsafe.Pointer, formatLen uintptr) unsafe.Pointer
+	insertFailure     func(stream unsafe.Pointer) string
+	insertAppend      func(stream, data unsafe.Pointer, size uintptr) int32
+	insertDone        func(stream unsafe.Pointer) unsafe.Pointer
+	insertCancel      func(stream unsafe.Pointer)
+	insertDestroy     func(stream unsafe.Pointer)
 }
 
 // openLibrary loads the shared library. It is never unloaded: the engine's
@@ -43,6 +52,12 @@ func openLibrary(path string) (lib *library, err error) {
 		"chdb_result_length":               &lib.length,
 		"chdb_result_error":                &lib.failure,
 		"chdb_destroy_query_result":        &lib.destroy,
+		"chdb_stream_insert_n":             &lib.insert,
+		"chdb_stream_insert_error":         &lib.insertFailure,
+		"chdb_stream_append":               &lib.insertAppend,
+		"chdb_stream_done":                 &lib.insertDone,
+		"chdb_stream_cancel_insert":        &lib.insertCancel,
+		"chdb_destroy_insert_stream":       &lib.insertDestroy,
 	} {
 		symbol, err := purego.Dlsym(handle, name)
 		if err != nil {
@@ -84,23 +99,74 @@ func (l *library) open(options []string) (*connection, error) {
 	return &connection{lib: l, handle: handle}, nil
 }
 
-// run carries out sql, a statement with the data of an INSERT behind it, and
-// gives the result in the format to use. The bytes belong to the engine and are
-// gone when run returns. The error's text is the engine's.
+// run carries out a statement and gives the result in the format to use. The
+// bytes belong to the engine and are gone when run returns. The error's text is
+// the engine's.
+//
+// Data of an INSERT must not stand in sql: the engine looks for the statement's
+// end in it, cuts it at an empty line and carries out what follows.
 func (c *connection) run(sql []byte, format string, use func(result []byte) error) error {
-	if len(sql) == 0 {
+	if len(bytes.TrimSpace(sql)) == 0 {
 		return errors.New("Code: 62. DB::Exception: Empty query. (SYNTAX_ERROR)")
 	}
 	name := []byte(format)
 	result := c.lib.query(*c.handle, unsafe.Pointer(&sql[0]), uintptr(len(sql)), unsafe.Pointer(&name[0]), uintptr(len(name)))
 	runtime.KeepAlive(sql)
 	runtime.KeepAlive(name)
+	return c.finish(result, use)
+}
+
+// insert carries out an INSERT without a FORMAT clause and feeds it the data,
+// which is in the format. The rows are there when it returns nil. When data
+// fails, its error is returned and nothing is inserted, unless the data holds
+// several blocks and the engine has written the first ones already.
+func (c *connection) insert(sql []byte, format string, data io.Reader) error {
+	name := []byte(format)
+	stream := c.lib.insert(*c.handle, unsafe.Pointer(&sql[0]), uintptr(len(sql)), unsafe.Pointer(&name[0]), uintptr(len(name)))
+	runtime.KeepAlive(sql)
+	runtime.KeepAlive(name)
+	defer c.lib.insertDestroy(stream)
+	if text := c.lib.insertFailure(stream); text != "" {
+		return errors.New(text)
+	}
+	chunk := make([]byte, chunkSize)
+	for whole := false; !whole; {
+		n, err := fill(data, chunk)
+		if whole = err == io.EOF; err != nil && !whole {
+			c.lib.insertCancel(stream)
+			return fmt.Errorf("read the data to insert: %w", err)
+		}
+		if n > 0 && c.lib.insertAppend(stream, unsafe.Pointer(&chunk[0]), uintptr(n)) != 0 {
+			text := c.lib.insertFailure(stream)
+			c.lib.insertCancel(stream)
+			return errors.New(cmp.Or(text, "Code: 1002. DB::Exception: The engine takes no more data. (UNKNOWN_EXCEPTION)"))
+		}
+	}
+	return c.finish(c.lib.insertDone(stream), func([]byte) error { return nil })
+}
+
+// fill reads until chunk is full or data ends. Unlike io.ReadFull it keeps a
+// request that ends (io.EOF) apart from one that breaks off.
+func fill(data io.Reader, chunk []byte) (n int, err error) {
+	for n < len(chunk) && err == nil {
+		var m int
+		m, err = data.Read(chunk[n:])
+		n += m
+	}
+	return n, err
+}
+
+// chunkSize is how much of an insert's data goes to the engine at a time.
+const chunkSize = 256 << 10
+
+// finish reads a result and frees it.
+func (c *connection) finish(result unsafe.Pointer, use func(result []byte) error) error {
 	if result == nil {
 		return errors.New("Code: 1002. DB::Exception: The engine gave no result. (UNKNOWN_EXCEPTION)")
 	}
 	defer c.lib.destroy(result)
 	if text := c.lib.failure(result); text != "" {
-		return fmt.Errorf("%s", text)
+		return errors.New(text)
 	}
 	n := c.lib.length(result)
 	if n == 0 {

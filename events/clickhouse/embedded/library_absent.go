@@ -2,6 +2,8 @@
 
 package embedded
 
+import "io"
+
 // available says whether this binary can load the engine.
 const available = false
 
@@ -16,5 +18,7 @@ type connection struct{}
 func (*library) open([]string) (*connection, error) { return nil, ErrNotBuilt }
 
 func (*connection) run([]byte, string, func([]byte) error) error { return ErrNotBuilt }
+
+func (*connection) insert([]byte, string, io.Reader) error { return ErrNotBuilt }
 
 func (*connection) close() {}
