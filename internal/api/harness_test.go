@@ -20,6 +20,7 @@ import (
 	"github.com/descope/virtualwebauthn"
 
 	"github.com/sallyport/sallyport/ceremonies"
+	"github.com/sallyport/sallyport/ceremonies/ceremonytest"
 	"github.com/sallyport/sallyport/engine"
 	"github.com/sallyport/sallyport/engine/signals"
 	"github.com/sallyport/sallyport/events"
@@ -331,7 +332,7 @@ type device struct {
 func newDevice() *device {
 	return &device{
 		authenticator: virtualwebauthn.NewAuthenticator(),
-		credential:    virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2),
+		credential:    ceremonytest.NewCredential(),
 		origin:        publicURL,
 	}
 }

@@ -40,3 +40,30 @@ func TestConsoleRoutesAreThoseOfTheSpecification(t *testing.T) {
 		t.Errorf("console.yaml and routes.go differ (-declared +routed):\n%s", diff)
 	}
 }
+
+// TestEveryRouteIsDocumented compares the table of contents with the page that
+// people read.
+func TestEveryRouteIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{echo: echo.New()}
+	s.routes()
+	routed := map[string]bool{}
+	for _, r := range s.echo.Routes() {
+		row := "| `" + r.Method + " " + r.Path + "` |"
+		routed[row] = true
+		if strings.HasPrefix(r.Path, consoleAPI) || otherMethods[r.Path] != "" {
+			continue
+		}
+		if !strings.Contains(string(page), row) {
+			t.Errorf("docs/api.md has no row for %s %s", r.Method, r.Path)
+		}
+	}
+	for line := range strings.Lines(string(page)) {
+		if cell, _, _ := strings.Cut(line, "` |"); strings.HasPrefix(cell, "| `") && strings.Contains(cell, " /") && !routed[cell+"` |"] {
+			t.Errorf("docs/api.md describes %s, which is not routed", cell[2:])
+		}
+	}
+}

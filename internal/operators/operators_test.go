@@ -13,6 +13,7 @@ import (
 
 	"github.com/descope/virtualwebauthn"
 
+	"github.com/sallyport/sallyport/ceremonies/ceremonytest"
 	"github.com/sallyport/sallyport/events"
 	"github.com/sallyport/sallyport/internal/operators"
 	"github.com/sallyport/sallyport/internal/store"
@@ -52,7 +53,7 @@ type key struct {
 }
 
 func newKey() *key {
-	return &key{virtualwebauthn.NewAuthenticator(), virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2), origin}
+	return &key{virtualwebauthn.NewAuthenticator(), ceremonytest.NewCredential(), origin}
 }
 
 func (k *key) party() virtualwebauthn.RelyingParty {
