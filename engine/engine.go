@@ -112,7 +112,8 @@ type Recorder interface {
 type Signals interface {
 	// Facts fills in the facts that this source knows; what it does not know
 	// stays unknown. It returns an error only when it could not do its work, and
-	// then the action's failure outcome decides.
+	// then the action's failure outcome decides. It must not change action or
+	// profile, and should return soon after ctx ends.
 	Facts(ctx context.Context, action *Action, profile *Profile, facts *rules.Facts) error
 }
 

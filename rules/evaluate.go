@@ -30,7 +30,7 @@ type Match struct {
 	Outcome Outcome `json:"outcome"`
 	Mode    Mode    `json:"mode"`
 	Result  Verdict `json:"result"`
-	Error   string  `json:"error,omitempty"` // for Result error: what CEL said
+	Error   string  `json:"error,omitempty"` // for Result error: what went wrong and where, never a value of a fact
 	Decides bool    `json:"decides,omitempty"`
 }
 

@@ -147,7 +147,7 @@ func (c *compiler) plan(checked *cel.Ast) (*condition, []Problem) {
 			cond.bounded = true
 		}
 	}))
-	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
+	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize), cel.CustomDecoratorV2(fixZones)}
 	if cond.bounded {
 		// Counting cost makes evaluation about twice as slow, so only conditions
 		// whose work depends on more than their text are counted.
@@ -233,5 +233,4 @@ var knownFailures = []struct{ says, means string }{
 	{"cost limit exceeded", "the condition cost more than is allowed"},
 	{"parsing", "a text could not be read as the type it was converted to"},
 	{"type conversion error", "a value could not be converted"},
-	{"unknown time zone", "the time zone is not known"},
 }

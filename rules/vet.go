@@ -3,11 +3,8 @@ package rules
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
-	"time"
-	_ "time/tzdata" // a condition must not mean less on a machine without zone files
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
@@ -142,25 +139,25 @@ func literalPattern(call ast.CallExpr) bool {
 	return len(args) > 0 && args[len(args)-1].Kind() == ast.LiteralKind
 }
 
-// checkZone refuses a time zone that does not exist when the rule is saved
-// rather than when it is evaluated.
+// checkZone makes sure that a time zone is a literal and exists.
 func (v *vetter) checkZone(call ast.CallExpr) {
 	args := call.Args()
-	if len(args) == 0 || args[0].Kind() != ast.LiteralKind {
+	if len(args) == 0 {
 		return
 	}
-	zone, ok := args[0].AsLiteral().(types.String)
-	if !ok || offsetZone.MatchString(string(zone)) {
+	zone := args[len(args)-1]
+	if zone.Kind() != ast.LiteralKind {
+		v.report(zone, "the time zone must be a literal text, such as 'Europe/Berlin'")
 		return
 	}
-	// Local would mean another time on another machine.
-	if _, err := time.LoadLocation(string(zone)); err != nil || zone == "Local" {
-		v.report(args[0], "%s is not a time zone; write one such as Europe/Berlin or +02:00", quoted(string(zone)))
+	name, ok := zone.AsLiteral().(types.String)
+	if !ok {
+		return // CEL says what belongs here
+	}
+	if _, err := loadZone(string(name)); err != nil {
+		v.report(zone, "%s is not a time zone; write one such as Europe/Berlin or +02:00", quoted(string(name)))
 	}
 }
-
-// offsetZone is a time zone written as an offset from UTC.
-var offsetZone = regexp.MustCompile(`^[+-]?\d\d:\d\d$`)
 
 // visitName checks a name such as ip.countryCode as far as it is dotted.
 func (v *vetter) visitName(e ast.Expr) {
