@@ -147,6 +147,9 @@ func (v *vetter) checkZone(call ast.CallExpr) {
 	}
 	zone := args[len(args)-1]
 	if zone.Kind() != ast.LiteralKind {
+		if _, root, ok := dotted(zone); ok {
+			zone = root
+		}
 		v.report(zone, "the time zone must be a literal text, such as 'Europe/Berlin'")
 		return
 	}
