@@ -1,10 +1,12 @@
 package clickhouse_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -72,6 +74,12 @@ func whole(t testing.TB, log *memlog.Log, epoch events.Epoch) []events.Event {
 	return list
 }
 
+// sameEvent compares every byte; cmp takes minutes for what this does in a blink.
+func sameEvent(a, b events.Event) bool {
+	return a.Leaf() == b.Leaf() && a.Action == b.Action && a.State == b.State &&
+		bytes.Equal(a.Personal, b.Personal) && bytes.Equal(a.Salt, b.Salt)
+}
+
 // exactly checks that the archive holds just the log's events of an epoch, each
 // in one row.
 func exactly(t testing.TB, engine *embedded.Engine, archive *clickhouse.Archive, log *memlog.Log, epoch events.Epoch) {
@@ -80,8 +88,8 @@ func exactly(t testing.TB, engine *embedded.Engine, archive *clickhouse.Archive,
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(whole(t, log, epoch), got); diff != "" {
-		t.Fatal(diff)
+	if want := whole(t, log, epoch); !slices.EqualFunc(want, got, sameEvent) {
+		t.Fatal(cmp.Diff(want, got))
 	}
 	rows, err := archive.Rows(t.Context(), epoch)
 	if err != nil {
@@ -272,8 +280,8 @@ func TestReconcile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(whole(t, log, 3), got); diff != "" {
-				t.Error(diff)
+			if want := whole(t, log, 3); !slices.EqualFunc(want, got, sameEvent) {
+				t.Error(cmp.Diff(want, got))
 			}
 			if n := sink.Counts().Reopened; n != test.reopened {
 				t.Errorf("%d ranges were opened again, want %d", n, test.reopened)
