@@ -29,7 +29,7 @@ build: bin/sallyport bin/shop bin/lib/.linked ## build bin/sallyport and bin/sho
 bin/sallyport: $(sources) go.mod go.sum console/dist/index.html
 	go build -o $@ ./cmd/sallyport
 
-bin/shop: examples/shop/main.go go.mod go.sum
+bin/shop: $(wildcard examples/shop/*) go.mod go.sum
 	go build -o $@ ./examples/shop
 
 # The files that bin/sallyport loads at run time stand beside it.
