@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -53,7 +54,7 @@ func bearerReading(k *call) error {
 		return err
 	}
 	if !k.grant.Allows(ceremonies.ScopeRead) {
-		return &Error{Status: 401, Code: codeInvalidToken, Description: "The token does not allow reading authenticators."}
+		return &Error{Status: http.StatusUnauthorized, Code: codeInvalidToken, Description: "The token does not allow reading authenticators."}
 	}
 	return nil
 }
@@ -90,18 +91,19 @@ func bearerOrAnonymous(k *call) error {
 // SDKs leave it empty (CONTRACT 1.1).
 func (k *call) secret(accepted [][sha256.Size]byte) error {
 	user, err := basicUser(k.Request().Header.Get("Authorization"))
-	if err != nil {
-		return unauthorized(err)
+	if err == nil {
+		got := hashSecret(user)
+		match := 0
+		for i := range accepted {
+			match |= subtle.ConstantTimeCompare(got[:], accepted[i][:])
+		}
+		if match == 1 {
+			return nil
+		}
+		err = errWrongCredential
 	}
-	got := hashSecret(user)
-	match := 0
-	for i := range accepted {
-		match |= subtle.ConstantTimeCompare(got[:], accepted[i][:])
-	}
-	if match != 1 {
-		return unauthorized(errWrongCredential)
-	}
-	return nil
+	k.Response().Header()["WWW-Authenticate"] = headerBasic
+	return unauthorized(err)
 }
 
 func hashSecret(secret string) [sha256.Size]byte { return sha256.Sum256([]byte(secret)) }

@@ -52,10 +52,23 @@ func TestServerAuthorization(t *testing.T) {
 			if a.refused(401, "unauthorized").str("errorDescription") != unauthorizedText {
 				t.Errorf("the text differs: %s", a.text)
 			}
+			if got := a.header.Get("WWW-Authenticate"); !strings.HasPrefix(got, "Basic") {
+				t.Errorf("WWW-Authenticate: %q", got)
+			}
 		})
 	}
 	if strings.Contains(w.logged(), "sp_") {
 		t.Error("the log tells a secret")
+	}
+}
+
+// A browser that reads a Basic challenge asks the person for a password.
+func TestBrowsersAreNotAskedForAPassword(t *testing.T) {
+	w := start(t)
+	for _, path := range []string{"/console/api/session", "/v1/client/user-authenticators", "/v1/client/user-authenticators/passkey"} {
+		if got := w.do(request{method: "GET", path: path}).refused(401, "unauthorized").header.Get("WWW-Authenticate"); !strings.HasPrefix(got, "Bearer") {
+			t.Errorf("%s: WWW-Authenticate: %q", path, got)
+		}
 	}
 }
 

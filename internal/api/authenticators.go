@@ -43,11 +43,12 @@ func (s *Server) authenticatorConfigurations(k *call) error {
 		VerificationMethod events.Method `json:"verificationMethod"`
 		IsActive           bool          `json:"isActive"`
 		RelyingParty       string        `json:"relyingParty"`
+		RelyingPartyName   string        `json:"relyingPartyName"`
 		ExpectedOrigins    []string      `json:"expectedOrigins"`
 		UserVerification   string        `json:"userVerificationRequirement"`
 	}
 	return k.ok([]configuration{{
-		VerificationMethod: events.MethodPasskey, IsActive: true, RelyingParty: s.config.RPID,
+		VerificationMethod: events.MethodPasskey, IsActive: true, RelyingParty: s.config.RPID, RelyingPartyName: s.config.Name,
 		ExpectedOrigins: s.config.Party.Origins(), UserVerification: "required",
 	}})
 }

@@ -91,8 +91,8 @@ func (k *call) fail(err error) {
 		seconds := int((k.problem.RetryAfter + time.Second - 1) / time.Second)
 		k.Response().Header().Set("Retry-After", strconv.Itoa(seconds))
 	}
-	if k.problem.Status == http.StatusUnauthorized {
-		k.Response().Header()["WWW-Authenticate"] = headerBasic
+	if header := k.Response().Header(); k.problem.Status == http.StatusUnauthorized && header["WWW-Authenticate"] == nil {
+		header["WWW-Authenticate"] = headerBearer
 	}
 	body := wireError{
 		Error: k.problem.Code, ErrorCode: k.problem.Code, ErrorDescription: k.problem.Description,
@@ -127,11 +127,24 @@ func (k *call) done(route string) {
 	}
 	if k.problem != nil {
 		attrs = append(attrs, slog.String("code", k.problem.Code))
-		if k.problem.Cause != nil && (level == slog.LevelError || k.problem.Code != codeUnauthorized) {
-			attrs = append(attrs, slog.String("cause", k.problem.Cause.Error()))
-		}
+		attrs = append(attrs, k.why(level)...)
 	}
 	log.LogAttrs(ctx, level, "request", attrs...)
+}
+
+// why tells the cause of a fault. Of a refusal it tells the stable reason alone:
+// the texts repeat what the caller sent.
+func (k *call) why(level slog.Level) []slog.Attr {
+	var refused *ceremonies.RefusedError
+	switch {
+	case k.problem.Cause == nil:
+		return nil
+	case level >= slog.LevelError:
+		return []slog.Attr{slog.String("cause", k.problem.Cause.Error())}
+	case errors.As(k.problem.Cause, &refused):
+		return []slog.Attr{slog.String("reason", refused.Reason)}
+	}
+	return nil
 }
 
 // within bounds the work of one request that is not on the hot path.
@@ -186,7 +199,8 @@ var done200 = []byte(`{"success":true}` + "\n")
 // nothing. They must never be changed in place.
 var (
 	headerJSON    = []string{"application/json"}
-	headerBasic   = []string{`Basic realm="sallyport"`}
+	headerBasic   = []string{`Basic realm="sallyport"`} // a browser that reads it asks for a password
+	headerBearer  = []string{`Bearer realm="sallyport"`}
 	headerNosniff = []string{"nosniff"}
 	headerNoStore = []string{"no-store"}
 	headerHSTS    = []string{"max-age=31536000"}

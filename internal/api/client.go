@@ -104,6 +104,9 @@ func (s *Server) registrationOptions(k *call) error {
 			return err
 		}
 	}
+	if err := s.limits.ceremony(k.grant.Action.User); err != nil {
+		return err
+	}
 	ctx, cancel := k.within()
 	defer cancel()
 	begun, err := s.config.Party.BeginEnrolment(ctx, k.grant, ceremonies.EnrolOptions{
@@ -150,6 +153,9 @@ func (s *Server) authenticationOptions(k *call) error {
 		ChallengeID events.ChallengeID `json:"challengeId"`
 	}
 	if err := k.decode(&request); err != nil {
+		return err
+	}
+	if err := s.limits.ceremony(k.grant.Action.User); err != nil {
 		return err
 	}
 	ctx, cancel := k.within()

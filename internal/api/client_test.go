@@ -108,10 +108,14 @@ func TestARefusedPasskeyHasACode(t *testing.T) {
 		"no credential":        {status: 400, code: "invalid_request", sign: func(any) any { return nil }},
 		"a credential of text": {status: 400, code: "invalid_request", sign: func(any) any { return "x" }},
 		"an empty credential":  {status: 400, code: "invalid_request", sign: func(any) any { return object{} }},
-		"another challenge": {status: 400, code: "invalid_request", sign: func(o any) any { return phone.sign(t, o) },
-			change: func(o object) { o["challengeId"] = "other" }},
-		"no challenge": {status: 400, code: "invalid_request", sign: func(o any) any { return phone.sign(t, o) },
-			change: func(o object) { delete(o, "challengeId") }},
+		"another challenge": {
+			status: 400, code: "invalid_request", sign: func(o any) any { return phone.sign(t, o) },
+			change: func(o object) { o["challengeId"] = "other" },
+		},
+		"no challenge": {
+			status: 400, code: "invalid_request", sign: func(o any) any { return phone.sign(t, o) },
+			change: func(o object) { delete(o, "challengeId") },
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			token := w.track("ann", name, 500).str("token")
@@ -217,12 +221,14 @@ func TestTenantAuthorizationAsEachSDKWritesIt(t *testing.T) {
 
 func TestAnonymousCallsAreFew(t *testing.T) {
 	w := start(t, func(c *api.Config) {
-		c.Limits = api.Limits{PerAddress: 0.001, AddressBurst: 3, PerTenant: 100, TenantBurst: 5, MaxAddresses: 2, OperatorSignIns: 2}
+		c.Limits = api.Limits{PerAddress: 0.001, AddressBurst: 3, PerTenant: 100, TenantBurst: 5, Remembered: 2, OperatorSignIns: 2, Ceremonies: 3}
 		c.TrustedProxies = []netipPrefix{mustPrefix("127.0.0.0/8"), mustPrefix("10.0.0.0/8")}
 	})
 	ask := func(forwarded string) answer {
-		return w.do(request{method: "GET", path: "/v1/client/user-authenticators/passkey?credentialIds=AAAA", auth: basic(tenant),
-			header: http.Header{"X-Forwarded-For": {forwarded}}})
+		return w.do(request{
+			method: "GET", path: "/v1/client/user-authenticators/passkey?credentialIds=AAAA", auth: basic(tenant),
+			header: http.Header{"X-Forwarded-For": {forwarded}},
+		})
 	}
 	for range 3 {
 		ask("6.6.6.6, 192.0.2.1").refused(404, "unknown_credential") // the left one is the caller's own invention
@@ -234,7 +240,11 @@ func TestAnonymousCallsAreFew(t *testing.T) {
 	ask("2001:db8::2").refused(404, "unknown_credential") // the same /64 is the same customer
 	ask("192.0.2.77").refused(429, "too_many_requests")   // the tenant's share is used up
 	ask("192.0.2.1, x, 10.1.1.1").refused(429, "too_many_requests")
-	w.track("ann", "k", 1) // backends are not concerned
+	token := w.track("ann", "k", 1).str("token") // backends are not concerned
+	for range 3 {
+		w.client("POST", "/user-authenticators/passkey/registration-options", token, nil).ok()
+	}
+	w.client("POST", "/user-authenticators/passkey/registration-options", token, nil).refused(429, "too_many_requests")
 	for range 2 {
 		w.do(request{method: "POST", path: "/console/api/signin/begin", body: object{}}).ok()
 	}

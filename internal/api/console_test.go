@@ -101,8 +101,10 @@ func TestOperatorsRegisterSignInAndOut(t *testing.T) {
 func TestAnInviteWorksOnceAndForOneDay(t *testing.T) {
 	w := start(t)
 	invite := func() string {
-		_, secret, _ := strings.Cut(w.do(request{method: "POST", path: "/v1/management/operators/invites", auth: basic(managerWord),
-			body: object{"role": "reviewer"}}).ok().str("url"), "#invite=")
+		_, secret, _ := strings.Cut(w.do(request{
+			method: "POST", path: "/v1/management/operators/invites", auth: basic(managerWord),
+			body: object{"role": "reviewer"},
+		}).ok().str("url"), "#invite=")
 		return secret
 	}
 	used := invite()

@@ -40,8 +40,10 @@ func (k *call) body(limit int64) (*bytes.Buffer, error) {
 }
 
 func tooLarge(limit int64) *Error {
-	return &Error{Status: http.StatusRequestEntityTooLarge, Code: codeTooLarge,
-		Description: fmt.Sprintf("The request's body is too large. At most %d KiB are accepted here.", limit>>10)}
+	return &Error{
+		Status: http.StatusRequestEntityTooLarge, Code: codeTooLarge,
+		Description: fmt.Sprintf("The request's body is too large. At most %d KiB are accepted here.", limit>>10),
+	}
 }
 
 // decode reads the body into v. No body at all is an empty object: SDKs send
@@ -95,8 +97,10 @@ func wantJSON(header http.Header) error {
 	if media, _, err := mime.ParseMediaType(value); err == nil && media == "application/json" {
 		return nil
 	}
-	return &Error{Status: http.StatusUnsupportedMediaType, Code: codeMediaType,
-		Description: "Send JSON with the header Content-Type: application/json."}
+	return &Error{
+		Status: http.StatusUnsupportedMediaType, Code: codeMediaType,
+		Description: "Send JSON with the header Content-Type: application/json.",
+	}
 }
 
 // jsonError says where a body is wrong: the field, or line and column.

@@ -20,19 +20,24 @@ import (
 // The error codes of answers. Those of the wire protocol come first (CONTRACT
 // 1.2); SDKs branch on them.
 const (
-	codeUnauthorized  = "unauthorized"
-	codeInvalid       = "invalid_request"
-	codeExpiredToken  = "expired_token"
-	codeInvalidToken  = "invalid_token"
-	codeTooMany       = "too_many_requests"
-	codeConflict      = "conflict"
-	codeNotFound      = "not_found"
-	codeMethod        = "method_not_allowed"
-	codeTooLarge      = "payload_too_large"
-	codeMediaType     = "unsupported_media_type"
-	codeForbidden     = "forbidden"
-	codeUnavailable   = "unavailable"
-	codeInternal      = "internal_error"
+	codeUnauthorized = "unauthorized"
+	codeInvalid      = "invalid_request"
+	codeInvalidToken = "invalid_token"
+	codeTooMany      = "too_many_requests"
+	codeConflict     = "conflict"
+
+	codeNotFound    = "not_found"
+	codeMethod      = "method_not_allowed"
+	codeTooLarge    = "payload_too_large"
+	codeMediaType   = "unsupported_media_type"
+	codeForbidden   = "forbidden"
+	codeUnavailable = "unavailable"
+	codeInternal    = "internal_error"
+)
+
+// Sentences that several answers share. The first is asserted, word for word, by
+// the test suites of four SDKs (CONTRACT 1.2).
+const (
 	unauthorizedText  = "The request is unauthorized. Check that your API key and region base URL are correctly configured."
 	unavailableText   = "Sallyport cannot answer at the moment and has recorded nothing. Try again in a second."
 	internalErrorText = "Something went wrong in Sallyport. Its log has the cause under this request id."
@@ -111,14 +116,20 @@ func asError(err error) *Error {
 		e.Cause = err
 		return e
 	case errors.As(err, &move):
-		return &Error{Status: http.StatusBadRequest, Code: codeInvalid, Cause: err,
-			Description: "An action in state " + string(move.From) + " cannot become " + string(move.To) + "."}
+		return &Error{
+			Status: http.StatusBadRequest, Code: codeInvalid, Cause: err,
+			Description: "An action in state " + string(move.From) + " cannot become " + string(move.To) + ".",
+		}
 	case errors.As(err, &compile):
-		return &Error{Status: http.StatusBadRequest, Code: codeInvalid, Cause: err, Details: compile.Problems,
-			Description: "The rule set was not published because it does not compile: " + firstProblem(compile.Problems)}
+		return &Error{
+			Status: http.StatusBadRequest, Code: codeInvalid, Cause: err, Details: compile.Problems,
+			Description: "The rule set was not published because it does not compile: " + firstProblem(compile.Problems),
+		}
 	case errors.Is(err, engine.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return &Error{Status: http.StatusServiceUnavailable, Code: codeUnavailable, Description: unavailableText,
-			RetryAfter: time.Second, Cause: err}
+		return &Error{
+			Status: http.StatusServiceUnavailable, Code: codeUnavailable, Description: unavailableText,
+			RetryAfter: time.Second, Cause: err,
+		}
 	}
 	for _, row := range sentinels {
 		if errors.Is(err, row.is) {

@@ -8,42 +8,46 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/sallyport/sallyport/events"
 )
 
 // Limits bound the calls of people who have not proven anything: client calls
-// without a token, and sign-ins to the console.
+// without a token, ceremonies that are begun, and sign-ins to the console. An
+// address is one IPv4 address or one IPv6 /64.
 type Limits struct {
-	PerAddress      rate.Limit // calls a second of one IPv4 address or one IPv6 /64
+	PerAddress      rate.Limit // client calls a second without a token, of one address
 	AddressBurst    int
-	PerTenant       rate.Limit // calls a second of all of them together
+	PerTenant       rate.Limit // of all of them together
 	TenantBurst     int
-	MaxAddresses    int // addresses that are remembered; the least recent is forgotten
-	OperatorSignIns int // calls under /console/api/signin and /register a minute and address
+	Ceremonies      int // begun through the client API, a minute and user
+	OperatorSignIns int // steps of a registration or a sign-in, a minute and address
+	Remembered      int // addresses, and users, that are counted; the least recent is forgotten
 }
 
 // DefaultLimits let a shared office address sign in comfortably.
 var DefaultLimits = Limits{
 	PerAddress: 2, AddressBurst: 60,
 	PerTenant: 200, TenantBurst: 1000,
-	MaxAddresses: 10_000, OperatorSignIns: 30,
+	Ceremonies: 60, OperatorSignIns: 30, Remembered: 10_000,
 }
 
-// limiter counts what anonymous callers do.
+// limiter counts what callers do.
 type limiter struct {
-	tenant  *rate.Limiter
-	clients *addressTable
-	signIns *addressTable
-	now     func() time.Time
+	tenant     *rate.Limiter
+	clients    *table[netip.Prefix]
+	signIns    *table[netip.Prefix]
+	ceremonies *table[events.UserID]
+	now        func() time.Time
 }
 
 func newLimiter(l Limits, now func() time.Time) *limiter {
 	return &limiter{
-		tenant:  rate.NewLimiter(l.PerTenant, l.TenantBurst),
-		clients: &addressTable{limit: l.PerAddress, burst: l.AddressBurst, max: l.MaxAddresses},
-		signIns: &addressTable{
-			limit: rate.Limit(l.OperatorSignIns) / 60, burst: l.OperatorSignIns, max: l.MaxAddresses,
-		},
-		now: now,
+		tenant:     rate.NewLimiter(l.PerTenant, l.TenantBurst),
+		clients:    newTable[netip.Prefix](l.PerAddress, l.AddressBurst, l.Remembered),
+		signIns:    newTable[netip.Prefix](rate.Limit(l.OperatorSignIns)/60, l.OperatorSignIns, l.Remembered),
+		ceremonies: newTable[events.UserID](rate.Limit(l.Ceremonies)/60, l.Ceremonies, l.Remembered),
+		now:        now,
 	}
 }
 
@@ -51,7 +55,7 @@ func newLimiter(l Limits, now func() time.Time) *limiter {
 // so that one busy address cannot use up what the tenant has.
 func (l *limiter) anonymous(address netip.Addr) error {
 	now := l.now()
-	if !l.clients.of(address).AllowN(now, 1) || !l.tenant.AllowN(now, 1) {
+	if !l.clients.of(network(address)).AllowN(now, 1) || !l.tenant.AllowN(now, 1) {
 		return tooMany()
 	}
 	return nil
@@ -59,57 +63,73 @@ func (l *limiter) anonymous(address netip.Addr) error {
 
 // signIn counts one step of a sign-in to the console.
 func (l *limiter) signIn(address netip.Addr) error {
-	if !l.signIns.of(address).AllowN(l.now(), 1) {
+	if !l.signIns.of(network(address)).AllowN(l.now(), 1) {
+		return tooMany()
+	}
+	return nil
+}
+
+// ceremony counts one ceremony that a user begins: each leaves rows and an event.
+func (l *limiter) ceremony(user events.UserID) error {
+	if !l.ceremonies.of(user).AllowN(l.now(), 1) {
 		return tooMany()
 	}
 	return nil
 }
 
 func tooMany() *Error {
-	return &Error{Status: http.StatusTooManyRequests, Code: codeTooMany, RetryAfter: 10 * time.Second,
-		Description: "There were too many requests from this address. Wait a few seconds and try again."}
+	return &Error{
+		Status: http.StatusTooManyRequests, Code: codeTooMany, RetryAfter: 10 * time.Second,
+		Description: "There were too many requests. Wait a few seconds and try again.",
+	}
 }
 
-// addressTable holds a limiter for each of the most recent addresses.
-type addressTable struct {
+// network is what one customer of a provider has at least: an address, or a /64.
+// Callers without an address share the zero value.
+func network(address netip.Addr) netip.Prefix {
+	bits := address.BitLen()
+	if address.Is6() {
+		bits = 64
+	}
+	prefix, err := address.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return prefix
+}
+
+// table holds a limiter for each of the most recent keys.
+type table[K comparable] struct {
 	limit rate.Limit
 	burst int
 	max   int
 
 	mu     sync.Mutex
-	recent list.List // of *tableRow, most recent first
-	rows   map[netip.Prefix]*list.Element
+	recent list.List // of *row[K], most recent first
+	rows   map[K]*list.Element
 }
 
-type tableRow struct {
-	network netip.Prefix
+type row[K comparable] struct {
+	key     K
 	limiter *rate.Limiter
 }
 
-func (t *addressTable) of(address netip.Addr) *rate.Limiter {
-	bits := address.BitLen()
-	if address.Is6() {
-		bits = 64 // one customer gets a whole /64 at least
-	}
-	network, err := address.Prefix(bits)
-	if err != nil { // no address: all of those share a row
-		network = netip.Prefix{}
-	}
+func newTable[K comparable](limit rate.Limit, burst, most int) *table[K] {
+	return &table[K]{limit: limit, burst: burst, max: most, rows: map[K]*list.Element{}}
+}
+
+func (t *table[K]) of(key K) *rate.Limiter {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if row, found := t.rows[network]; found {
-		t.recent.MoveToFront(row)
-		return row.Value.(*tableRow).limiter
+	if found, ok := t.rows[key]; ok {
+		t.recent.MoveToFront(found)
+		return found.Value.(*row[K]).limiter
 	}
-	if t.rows == nil {
-		t.rows = map[netip.Prefix]*list.Element{}
-	}
-	if len(t.rows) >= t.max {
-		oldest := t.recent.Back()
+	if oldest := t.recent.Back(); oldest != nil && len(t.rows) >= t.max {
 		t.recent.Remove(oldest)
-		delete(t.rows, oldest.Value.(*tableRow).network)
+		delete(t.rows, oldest.Value.(*row[K]).key)
 	}
-	row := &tableRow{network: network, limiter: rate.NewLimiter(t.limit, t.burst)}
-	t.rows[network] = t.recent.PushFront(row)
-	return row.limiter
+	added := &row[K]{key: key, limiter: rate.NewLimiter(t.limit, t.burst)}
+	t.rows[key] = t.recent.PushFront(added)
+	return added.limiter
 }

@@ -14,8 +14,10 @@ import (
 func TestRulesArePublishedWithTheManagementAPI(t *testing.T) {
 	w := start(t)
 	manage := func(method, path, body string) answer {
-		return w.do(request{method: method, path: "/v1/management" + path, auth: basic(managerWord), body: body,
-			header: http.Header{"Content-Type": {"application/yaml"}}})
+		return w.do(request{
+			method: method, path: "/v1/management" + path, auth: basic(managerWord), body: body,
+			header: http.Header{"Content-Type": {"application/yaml"}},
+		})
 	}
 	exported := manage("GET", "/rule-sets/current", "").ok()
 	if exported.header.Get("X-Sallyport-Rule-Set") != "1" || exported.header.Get("Content-Type") != "application/yaml" {

@@ -27,8 +27,10 @@ func TestTrackAnswersWithEverythingTheContractNames(t *testing.T) {
 		"userAgent": "Mozilla/5.0", "custom": object{"amount": 13, "note": "later fields are fine"}, "redirectToSettings": nil,
 		"redirectUrl": shopOrigin + "/done?x=1", "crypto": object{"assetAmount": nil}, "unheardOf": []int{1},
 	}).ok()
-	want := keys(object{"idempotencyKey": 0, "state": 0, "url": 0, "token": 0, "isEnrolled": 0, "enrolledVerificationMethods": 0,
-		"allowedVerificationMethods": 0, "ruleIds": 0})
+	want := keys(object{
+		"idempotencyKey": 0, "state": 0, "url": 0, "token": 0, "isEnrolled": 0, "enrolledVerificationMethods": 0,
+		"allowedVerificationMethods": 0, "ruleIds": 0,
+	})
 	if diff := cmp.Diff(want, keys(a.json)); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
 	}
@@ -284,8 +286,10 @@ func TestActionsAreReadMovedAndListed(t *testing.T) {
 func TestUsers(t *testing.T) {
 	w := start(t)
 	unknown := w.call("GET", "/v1/users/ann", nil).ok()
-	want := object{"isEnrolled": false, "emailVerified": false, "phoneNumberVerified": false,
-		"enrolledVerificationMethods": []any{}, "allowedVerificationMethods": []any{"PASSKEY"}}
+	want := object{
+		"isEnrolled": false, "emailVerified": false, "phoneNumberVerified": false,
+		"enrolledVerificationMethods": []any{}, "allowedVerificationMethods": []any{"PASSKEY"},
+	}
 	if diff := cmp.Diff(want, map[string]any(unknown.json)); diff != "" {
 		t.Errorf("unknown user (-want +got):\n%s", diff)
 	}

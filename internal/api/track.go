@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,7 +52,10 @@ func (s *Server) track(k *call) error {
 		return err
 	}
 	id.Key = request.IdempotencyKey
-	decision, err := s.config.Engine.Track(k.Request().Context(), engine.Action{
+	// Bounds what is read before the decision; the engine bounds the rest itself.
+	ctx, cancel := context.WithTimeout(k.Request().Context(), engine.CommitDeadline)
+	defer cancel()
+	decision, err := s.config.Engine.Track(ctx, engine.Action{
 		ActionID: id, Email: request.Email, PhoneNumber: request.PhoneNumber, Username: request.Username,
 		DeviceID: request.DeviceID, IP: request.IPAddress, UserAgent: request.UserAgent, Locale: request.Locale,
 		RedirectURL: request.RedirectURL, Scope: request.Scope, Custom: custom, RawCustom: raw,
