@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport/ceremonies"
 	"github.com/sallyport/sallyport/engine"
@@ -116,6 +117,22 @@ func (s *Store) RemoveAuthenticator(ctx context.Context, user events.UserID, id 
 		return fmt.Errorf("remove authenticator: %w", err)
 	}
 	return nil
+}
+
+// CredentialVerifiedAt tells when the passkey with a credential id last proved
+// something, its enrolment included. It returns engine.ErrNotFound when there is
+// no such passkey.
+func (s *Store) CredentialVerifiedAt(ctx context.Context, credentialID []byte) (time.Time, error) {
+	var created, verified int64
+	err := s.read(ctx).get("SELECT created_at, last_verified_at FROM authenticators WHERE credential_id = $1",
+		args{credentialID}, &created, &verified)
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, engine.ErrNotFound
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("find credential: %w", err)
+	}
+	return instant(max(created, verified)), nil
 }
 
 // addAuthenticator reports false, having written nothing, when the credential id

@@ -14,7 +14,7 @@ import (
 
 // Account implements ceremonies.Store.
 func (s *Store) Account(ctx context.Context, user events.UserID) (ceremonies.Account, error) {
-	q := s.quick(ctx)
+	q := s.read(ctx)
 	a := ceremonies.Account{User: user, Known: true}
 	err := q.get("SELECT handle, username, display_name, email, generation FROM users WHERE id = $1", args{string(user)},
 		&a.Handle, &a.Username, &a.DisplayName, &a.Email, &a.Generation)
@@ -35,7 +35,7 @@ func (s *Store) Action(ctx context.Context, id events.ActionID) (ceremonies.Acti
 	a := ceremonies.Action{ActionID: id}
 	var created, proven int64
 	var data []byte
-	err := s.quick(ctx).get(`SELECT state, scope, redirect_url, custom, prompt, prompt_id, device_id, locale, tries, methods <> '',
+	err := s.read(ctx).get(`SELECT state, scope, redirect_url, custom, prompt, prompt_id, device_id, locale, tries, methods <> '',
 			created_at, proven_at, proven_by
 		FROM actions WHERE user_id = $1 AND action = $2 AND action_key = $3`, args{string(id.User), id.Code, id.Key},
 		&a.State, &a.Scope, &a.RedirectURL, &data, &a.Prompt, &a.PromptID, &a.DeviceID, &a.Locale, &a.Tries, &a.Enrolled,

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -105,7 +103,7 @@ func (s *Store) commitGroups() {
 		s.commitGroup(group)
 		clear(group)
 	}
-	s.dropConn()
+	s.committer.drop()
 }
 
 // errCommit marks the failure of a COMMIT. Nobody knows whether it happened, so
@@ -152,7 +150,7 @@ func (s *Store) transact(members []*member) error {
 	}
 	for _, m := range members {
 		if err := m.run(t); err != nil {
-			s.rollback()
+			t.rollback()
 			if t.fault != nil && !refused(t.fault) {
 				return fmt.Errorf("%w: %w", engine.ErrUnavailable, err)
 			}
@@ -161,12 +159,12 @@ func (s *Store) transact(members []*member) error {
 	}
 	if len(t.logged) > 0 {
 		if _, err := t.exec("UPDATE log_head SET seq = $1 WHERE one = 1", int64(t.head.Seq)); err != nil {
-			s.rollback()
+			t.rollback()
 			return fmt.Errorf("number events: %w: %w", engine.ErrUnavailable, err)
 		}
 	}
-	if _, err := s.conn.ExecContext(ctx, "COMMIT"); err != nil {
-		s.rollback()
+	if err := t.do("COMMIT"); err != nil {
+		t.rollback()
 		return fmt.Errorf("%w: %w: %w", engine.ErrUnavailable, errCommit, err)
 	}
 	s.committed(t)
@@ -175,48 +173,20 @@ func (s *Store) transact(members []*member) error {
 
 // beginGroup takes the head row. It connects again after a failure.
 func (s *Store) beginGroup(ctx context.Context) (*tx, error) {
-	if s.conn == nil {
-		conn, err := s.writer.Conn(ctx)
-		if err != nil {
-			return nil, err
-		}
-		s.conn, s.prepared = conn, map[string]*sql.Stmt{}
-	}
-	if _, err := s.conn.ExecContext(ctx, s.dialect.begin()); err != nil {
-		s.dropConn()
+	c := &s.committer
+	if err := c.connect(ctx, s.writer); err != nil {
 		return nil, err
 	}
-	t := &tx{ctx: ctx, store: s}
+	if err := c.do(s.dialect.begin()); err != nil {
+		c.drop()
+		return nil, err
+	}
+	t := &tx{session: c}
 	var epoch, seq int64
 	if err := t.get(s.dialect.lockHead(), nil, &t.life, &epoch, &seq); err != nil {
-		s.rollback()
+		c.rollback()
 		return nil, err
 	}
 	t.head = events.Position{Epoch: events.Epoch(epoch), Seq: uint64(seq)}
 	return t, nil
-}
-
-// rollback ends the transaction. The connection is kept only when that worked.
-func (s *Store) rollback() {
-	if s.conn == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), groupTime)
-	defer cancel()
-	if _, err := s.conn.ExecContext(ctx, "ROLLBACK"); err != nil {
-		s.dropConn()
-	}
-}
-
-// dropConn gives the committer's connection up. Its statements go with it.
-func (s *Store) dropConn() {
-	if s.conn == nil {
-		return
-	}
-	for _, statement := range s.prepared {
-		_ = statement.Close() // the connection is closed next, and with it what this could fail to free
-	}
-	_ = s.conn.Raw(func(any) error { return driver.ErrBadConn }) // the pool opens a fresh one for the next group
-	_ = s.conn.Close()
-	s.conn, s.prepared = nil, nil
 }

@@ -11,10 +11,7 @@ import (
 	"github.com/sallyport/sallyport/events"
 )
 
-const (
-	defaultPage = 50
-	maxStory    = 1000 // events of one action
-)
+const defaultPage = 50
 
 // Decisions implements events.Reader over the log.
 func (s *Store) Decisions(ctx context.Context, f events.Filter) (events.Page[events.Decision], error) {
@@ -114,7 +111,7 @@ func (s *Store) Story(ctx context.Context, id events.ActionID) ([]events.Event, 
 			SELECT place FROM actions WHERE user_id = $1 AND action = $2 AND action_key = $3
 			UNION ALL
 			SELECT place FROM events WHERE user_id = $1 AND action = $2 AND action_key = $3 AND kind <> 'action.tracked')
-		ORDER BY e.place LIMIT $4`, string(id.User), id.Code, id.Key, int64(maxStory))
+		ORDER BY e.place LIMIT $4`, string(id.User), id.Code, id.Key, int64(events.MaxStory))
 	if err != nil {
 		return nil, fmt.Errorf("read story: %w", err)
 	}

@@ -239,7 +239,7 @@ func (s *Store) SignIn(ctx context.Context, c operators.Credential, session oper
 // OperatorBySession implements operators.Store.
 func (s *Store) OperatorBySession(ctx context.Context, hash []byte, now time.Time) (operators.Operator, error) {
 	o, err := scanOperator(func(into ...any) error {
-		return s.quick(ctx).get("SELECT "+operatorColumns+` JOIN operator_sessions s ON s.operator = o.id
+		return s.read(ctx).get("SELECT "+operatorColumns+` JOIN operator_sessions s ON s.operator = o.id
 			WHERE s.hash = $1 AND s.expires_at > $2`, args{hash, micros(now)}, into...)
 	})
 	if err := found(err); err != nil {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
@@ -23,66 +24,115 @@ type querier interface {
 // args are the values of $1, $2, ...
 type args []any
 
-// tx is a group's transaction as a member sees it.
-type tx struct {
-	ctx    context.Context
-	store  *Store
-	life   int64
-	head   events.Position // of the last event numbered so far
-	logged []events.Event
-	erased bool  // personal values of earlier events are gone
-	fault  error // of the last statement that failed
+// session is one connection with its prepared statements, for one goroutine.
+type session struct {
+	ctx      context.Context // of the transaction under way
+	dialect  dialect
+	conn     *sql.Conn
+	prepared map[string]*sql.Stmt
+	fault    error // of the last statement that failed
 }
 
-func (t *tx) prepare(text string) (*sql.Stmt, error) {
-	if statement, ok := t.store.prepared[text]; ok {
+// connect takes a connection from the pool unless the session has one.
+func (c *session) connect(ctx context.Context, pool *sql.DB) error {
+	c.ctx, c.fault = ctx, nil
+	if c.conn != nil {
+		return nil
+	}
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	c.conn, c.prepared = conn, map[string]*sql.Stmt{}
+	return nil
+}
+
+// drop gives the connection up, and with it whatever state it is in.
+func (c *session) drop() {
+	if c.conn == nil {
+		return
+	}
+	for _, statement := range c.prepared {
+		_ = statement.Close() // what this could fail to free goes with the connection
+	}
+	_ = c.conn.Raw(func(any) error { return driver.ErrBadConn }) // so that the pool opens a fresh one
+	_ = c.conn.Close()
+	c.conn, c.prepared = nil, nil
+}
+
+// do runs a statement without values, such as BEGIN.
+func (c *session) do(text string) error {
+	_, err := c.conn.ExecContext(c.ctx, text)
+	return err
+}
+
+// rollback ends the transaction. The connection is kept only when that worked.
+func (c *session) rollback() {
+	ctx, cancel := context.WithTimeout(context.Background(), groupTime)
+	defer cancel()
+	if _, err := c.conn.ExecContext(ctx, "ROLLBACK"); err != nil {
+		c.drop()
+	}
+}
+
+func (c *session) prepare(text string) (*sql.Stmt, error) {
+	if statement, ok := c.prepared[text]; ok {
 		return statement, nil
 	}
-	statement, err := t.store.conn.PrepareContext(t.ctx, t.store.dialect.statement(text))
+	statement, err := c.conn.PrepareContext(c.ctx, c.dialect.statement(text))
 	if err != nil {
-		t.fault = err
+		c.fault = err
 		return nil, err
 	}
-	t.store.prepared[text] = statement
+	c.prepared[text] = statement
 	return statement, nil
 }
 
 // exec returns how many rows the statement changed.
-func (t *tx) exec(text string, values ...any) (int64, error) {
-	statement, err := t.prepare(text)
+func (c *session) exec(text string, values ...any) (int64, error) {
+	statement, err := c.prepare(text)
 	if err != nil {
 		return 0, err
 	}
-	result, err := statement.ExecContext(t.ctx, values...)
+	result, err := statement.ExecContext(c.ctx, values...)
 	if err != nil {
-		t.fault = err
+		c.fault = err
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-func (t *tx) get(text string, values args, into ...any) error {
-	statement, err := t.prepare(text)
+func (c *session) get(text string, values args, into ...any) error {
+	statement, err := c.prepare(text)
 	if err != nil {
 		return err
 	}
-	err = statement.QueryRowContext(t.ctx, values...).Scan(into...)
+	err = statement.QueryRowContext(c.ctx, values...).Scan(into...)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		t.fault = err
+		c.fault = err
 	}
 	return err
 }
 
-func (t *tx) list(text string, values args) (*sql.Rows, error) {
-	statement, err := t.prepare(text)
+func (c *session) list(text string, values args) (*sql.Rows, error) {
+	statement, err := c.prepare(text)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := statement.QueryContext(t.ctx, values...)
+	rows, err := statement.QueryContext(c.ctx, values...)
 	if err != nil {
-		t.fault = err
+		c.fault = err
 	}
 	return rows, err
+}
+
+// tx is a group's transaction as a member sees it.
+type tx struct {
+	*session
+	life   int64
+	head   events.Position // of the last event numbered so far
+	logged []events.Event
+	erased bool // personal values of earlier events are gone
 }
 
 // place is where the next event will stand. It is final only for a member that
@@ -113,8 +163,8 @@ type reader struct {
 
 func (s *Store) read(ctx context.Context) reader { return reader{ctx, s} }
 
-// quick is a reader for statements that touch a few rows by key. On SQLite they
-// take microseconds, less than it costs to watch for the end of a context.
+// quick is a reader for a few rows by key. On SQLite that takes microseconds,
+// less than it costs to watch for the end of a context.
 func (s *Store) quick(ctx context.Context) reader {
 	if s.dialect == sqlite && ctx.Err() == nil {
 		ctx = context.WithoutCancel(ctx)

@@ -37,7 +37,7 @@ func (s *Store) CurrentRules(ctx context.Context) (rules.Version, error) {
 // CurrentRulesNumber is the number of the newest rule set, 0 before the first.
 // It is cheap enough to ask every second.
 func (s *Store) CurrentRulesNumber(ctx context.Context) (int, error) {
-	number, err := rulesNumber(s.quick(ctx))
+	number, err := rulesNumber(s.read(ctx))
 	if err != nil {
 		return 0, fmt.Errorf("read rule set: %w", err)
 	}

@@ -50,9 +50,7 @@ type Store struct {
 	queue   chan *member
 	drained chan struct{} // closed once the committer has ended
 
-	// The committer's alone.
-	conn     *sql.Conn
-	prepared map[string]*sql.Stmt
+	committer session // the committer's alone
 
 	statements sync.Map // text to *sql.Stmt, of reader
 	log        tail
@@ -91,6 +89,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if err := s.beginLife(ctx); err != nil {
 		return nil, errors.Join(err, s.disconnect())
 	}
+	s.committer.dialect = s.dialect
 	go s.commitGroups()
 	return s, nil
 }

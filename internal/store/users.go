@@ -23,7 +23,7 @@ const userColumns = `id, email, email_verified, phone, phone_verified, username,
 
 // User reads one user and reports whether there is one.
 func (s *Store) User(ctx context.Context, id events.UserID) (engine.User, bool, error) {
-	u, err := user(s.quick(ctx), id)
+	u, err := user(s.read(ctx), id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return engine.User{}, false, nil
 	}

@@ -86,6 +86,7 @@ CREATE TABLE authenticators (
 );
 
 CREATE INDEX authenticators_of_user ON authenticators (user_id, created_at, id);
+CREATE UNIQUE INDEX authenticators_by_credential ON authenticators (credential_id) WHERE credential_id IS NOT NULL;
 
 -- SHA-256 of every credential id that was ever registered, to anyone.
 CREATE TABLE credentials_seen (
