@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/gowebpki/jcs"
 
@@ -47,9 +49,27 @@ func (rp *RelyingParty) statement(purpose Purpose, action Action, shown bool, ex
 		Expires: expires.UTC().Format(time.RFC3339),
 	}
 	if shown {
-		s.Shown = &action.Prompt
+		text := action.Shown()
+		s.Shown = &text
 	}
 	return s
+}
+
+// Shown is the text that a person approves, as a page must display it and as the
+// statement holds it: the prompt without characters that could make it read
+// differently from what it says. Those are control characters, which become
+// spaces, and the ones that turn the writing direction around within the text
+// (Unicode UAX 9, section 2).
+func (a Action) Shown() string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsControl(r):
+			return ' '
+		case r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
+			return -1
+		}
+		return r
+	}, a.Prompt))
 }
 
 // Canonical is the statement as canonical JSON (RFC 8785), so that the same

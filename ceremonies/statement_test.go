@@ -87,3 +87,21 @@ func TestStatementIsCanonical(t *testing.T) {
 		})
 	}
 }
+
+func TestShownTextCannotMislead(t *testing.T) {
+	tests := map[string]struct{ prompt, want string }{
+		"plain text":                  {"Pay €1 to Zoë", "Pay €1 to Zoë"},
+		"a line of its own":           {"Pay 1 to Bob\n\nApproved already", "Pay 1 to Bob  Approved already"},
+		"text that turns around":      {"Pay to \u202eevil\u202c now", "Pay to evil now"},
+		"isolates":                    {"\u2066a\u2067b\u2068c\u2069", "abc"},
+		"marks of right-to-left text": {"\u200fשלום\u200e", "\u200fשלום\u200e"},
+		"control characters":          {"a\x00b\x1bc\u0085d", "a b c d"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := (ceremonies.Action{Prompt: test.prompt}).Shown(); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}

@@ -86,7 +86,7 @@ func (h *handler) begin(_ http.ResponseWriter, r *http.Request, grant ceremonies
 	if err != nil {
 		return reply{}, err
 	}
-	stepUp, err := h.rp.BeginStepUp(r.Context(), grant, action.Prompt != "")
+	stepUp, err := h.rp.BeginStepUp(r.Context(), grant, action.Shown() != "")
 	if err != nil {
 		return reply{}, err
 	}
@@ -190,7 +190,7 @@ func (h *handler) refusedReply(w http.ResponseWriter, r *http.Request, err error
 	case ceremonies.ReasonUnknownCredential:
 		out = reply{Say: "say.unknown", Forget: h.rp.ID()}
 	case ceremonies.ReasonCredentialExists:
-		out = reply{Say: "say.already"}
+		out = reply{Show: viewDone, Title: "done.already"}
 	default:
 		out = reply{Say: "say.rejected"}
 	}

@@ -109,7 +109,6 @@ function words(error, what, milliseconds) {
     case "NotAllowedError":
       if (what === "enrol") return "say.unsaved";
       return failures === 1 && milliseconds < 1000 ? "say.absent" : "say.cancelled";
-    case "InvalidStateError": return "say.already";
     case "SecurityError": return "say.address";
     case "NotSupportedError":
     case "ConstraintError": return what === "enrol" ? "say.unsupported" : "say.other";
@@ -148,9 +147,13 @@ async function run(what) {
       }
       if (reply.show) show(reply.show, reply);
       else say(section, reply.say ?? "say.other", challenge);
+    } else if (enrol && error.name === "InvalidStateError") {
+      show("done", { title: "done.already" }); // it is on this device already: good news
     } else if (error.name !== "AbortError") {
-      say(section, words(error, what, asking ? performance.now() - asked : Infinity), challenge);
+      const key = words(error, what, asking ? performance.now() - asked : Infinity);
+      say(section, key, key === "say.other" && challenge);
     }
+    section.classList.add("failed");
     const help = $(".help", section);
     if (help) help.hidden = false;
     $("span", button).textContent = texts["ask.again"];

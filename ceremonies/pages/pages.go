@@ -54,12 +54,6 @@ const (
 	maxUserAgent = 1 << 10
 )
 
-// asset is one embedded file, named by its content so that it can be kept for ever.
-type asset struct {
-	contentType string
-	body        []byte
-}
-
 type handler struct {
 	rp       *ceremonies.RelyingParty
 	store    Store
@@ -67,7 +61,6 @@ type handler struct {
 	secure   bool
 	log      *slog.Logger
 	headers  map[string]string
-	assets   map[string]asset
 	template *template.Template
 	css, js  string // addresses of the style sheet and the script
 	texts    texts
@@ -80,25 +73,24 @@ func New(config Config) (http.Handler, error) {
 	}
 	h := &handler{
 		rp: config.RelyingParty, store: config.Store, brand: config.Brand, secure: config.Secure, log: config.Log,
-		headers: headers(config.FrameAncestors), assets: map[string]asset{}, texts: languages()[English],
+		headers: headers(config.FrameAncestors), texts: languages()[English],
 	}
 	if h.log == nil {
 		h.log = slog.Default()
 	}
+	mux := http.NewServeMux()
 	var err error
-	if h.css, err = h.addAsset("page.css", "text/css; charset=utf-8"); err != nil {
+	if h.css, err = serveAsset(mux, "page.css", "text/css; charset=utf-8"); err != nil {
 		return nil, err
 	}
-	if h.js, err = h.addAsset("page.js", "text/javascript; charset=utf-8"); err != nil {
+	if h.js, err = serveAsset(mux, "page.js", "text/javascript; charset=utf-8"); err != nil {
 		return nil, err
 	}
 	if h.template, err = template.ParseFS(files, "page.html"); err != nil {
 		return nil, fmt.Errorf("challenge page: %w", err)
 	}
 
-	mux := http.NewServeMux()
 	mux.HandleFunc("GET /challenge", h.open)
-	mux.HandleFunc("GET /challenge/assets/{name}", h.asset)
 	mux.HandleFunc("GET /challenge/{ref}", h.page)
 	mux.HandleFunc("GET /challenge/{ref}/back", h.back)
 	mux.HandleFunc("POST /challenge/{ref}/begin", h.ceremony(h.begin))
@@ -138,28 +130,22 @@ func (h *handler) protect(next http.Handler) http.Handler {
 	})
 }
 
-// addAsset reads an embedded file and returns its address.
-func (h *handler) addAsset(file, contentType string) (string, error) {
+// serveAsset serves an embedded file under a name made of its content, so that
+// it can be kept for ever, and returns its address.
+func serveAsset(mux *http.ServeMux, file, contentType string) (string, error) {
 	body, err := files.ReadFile(file)
 	if err != nil {
 		return "", fmt.Errorf("challenge page: %w", err)
 	}
 	sum := sha256.Sum256(body)
 	base, extension, _ := strings.Cut(file, ".")
-	name := base + "-" + hex.EncodeToString(sum[:6]) + "." + extension
-	h.assets[name] = asset{contentType: contentType, body: body}
-	return "/challenge/assets/" + name, nil
-}
-
-func (h *handler) asset(w http.ResponseWriter, r *http.Request) {
-	a, ok := h.assets[r.PathValue("name")]
-	if !ok {
-		http.NotFound(w, r)
-		return
-	}
-	w.Header().Set("Content-Type", a.contentType)
-	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.body))
+	address := "/challenge/assets/" + base + "-" + hex.EncodeToString(sum[:6]) + "." + extension
+	mux.HandleFunc("GET "+address, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+	})
+	return address, nil
 }
 
 // open swaps the link's token for a cookie and goes to the page, whose address
@@ -184,13 +170,9 @@ func (h *handler) open(w http.ResponseWriter, r *http.Request) {
 	}
 	switch refused.Reason {
 	case ceremonies.ReasonLinkUsed:
-		// The person who opened it before, and only they, may go on.
-		ref := refOf(grant.Action)
-		if _, err := h.authorize(r, ref); err == nil {
-			http.Redirect(w, r, pagePath(ref, r.URL.Query().Get("mode")), http.StatusSeeOther)
-			return
-		}
-		h.note(w, r, http.StatusGone, "used", h.known(r, grant))
+		// Whoever opened it before has the cookie, which only the page's own
+		// address gets to see. Everybody else learns there that it is used.
+		http.Redirect(w, r, pagePath(refOf(grant.Action), r.URL.Query().Get("mode")), http.StatusSeeOther)
 	case ceremonies.ReasonTokenExpired:
 		h.note(w, r, http.StatusGone, "expired", h.known(r, grant))
 	default:

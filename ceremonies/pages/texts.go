@@ -34,7 +34,7 @@ func languages() map[string]texts {
 		"ask.deny":    "I didn't ask for this",
 
 		"help.title": "Don't have your passkey here?",
-		"help.phone": "On your phone: try again and choose “phone or tablet” in the window your browser opens.",
+		"help.phone": "On another device: try again and choose “phone or tablet” in the window your browser opens.",
 		"help.key":   "On a security key: plug it in or hold it close, then try again.",
 		"help.back":  "Go back to {host} without approving",
 		"help.quit":  "Close this page, and nothing is approved.",
@@ -53,6 +53,7 @@ func languages() map[string]texts {
 
 		"done.title":    "All done",
 		"done.ready":    "Your passkey is ready",
+		"done.already":  "You already have a passkey here",
 		"done.taken":    "You're being taken back to {host}.",
 		"done.close":    "You can close this page and go back to {brand}.",
 		"done.continue": "Continue to {host}",
@@ -63,7 +64,7 @@ func languages() map[string]texts {
 		"note.expired.title":     "This request has run out",
 		"note.expired.text":      "Nothing was approved. Go back to {brand} and start again.",
 		"note.used.title":        "This link was opened before",
-		"note.used.text":         "To keep you safe it opens only once. Go back to {brand} and start again.",
+		"note.used.text":         "To keep you safe it opens only once, in one browser. Go back to {brand} and start again.",
 		"note.gone.title":        "This request is closed",
 		"note.gone.text":         "There is nothing to confirm here any more. Go back to {brand} and start again if you need to.",
 		"note.denied.title":      "Thank you for telling us",
@@ -94,7 +95,6 @@ func languages() map[string]texts {
 		"say.offline":     "We couldn't reach {brand}. Check your connection and try again.",
 		"say.other":       "Something went wrong. Please try again.",
 		"say.unsaved":     "No passkey was saved. You can try again, or leave it for now.",
-		"say.already":     "Good news: you already have a passkey on this device.",
 		"say.unsupported": "This device can't save a passkey. Leave it for now, or use a security key.",
 		"say.reference":   "Reference for support:",
 

@@ -64,7 +64,7 @@ func (h *handler) page(w http.ResponseWriter, r *http.Request) {
 	v := h.view(&action)
 	v.Show, v.Note = h.stand(grant, account, action)
 	v.Finished = v.Show == viewDone
-	v.Prompt = action.Prompt
+	v.Prompt = action.Shown()
 	v.Who = who(account)
 	h.render(w, r, http.StatusOK, v)
 }
@@ -74,7 +74,7 @@ func (h *handler) refusedPage(w http.ResponseWriter, r *http.Request, grant cere
 	var refused *ceremonies.RefusedError
 	switch {
 	case errors.Is(err, errNoCookie):
-		h.note(w, r, http.StatusNotFound, "gone", nil)
+		h.note(w, r, http.StatusGone, "used", nil)
 	case !errors.As(err, &refused):
 		h.fault(w, r, err)
 	case refused.Reason == ceremonies.ReasonTokenExpired:

@@ -1,0 +1,629 @@
+package pages_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/ceremonies"
+	"github.com/sallyport/sallyport/ceremonies/ceremonytest"
+	"github.com/sallyport/sallyport/ceremonies/pages"
+	"github.com/sallyport/sallyport/engine"
+	"github.com/sallyport/sallyport/events"
+)
+
+// visit is a browser of one person.
+type visit struct {
+	*ceremonytest.World
+	handler http.Handler
+	cookies map[string]*http.Cookie // by path
+}
+
+func newVisit(t *testing.T, changes ...func(*ceremonies.Config)) *visit {
+	t.Helper()
+	w := ceremonytest.New(t, changes...)
+	handler, err := pages.New(pages.Config{RelyingParty: w.RP, Store: w.Store, Brand: "Example Shop", Secure: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &visit{World: w, handler: handler, cookies: map[string]*http.Cookie{}}
+}
+
+// link is the challenge link of an action.
+func (v *visit) link(grant ceremonies.Grant) string {
+	v.Helper()
+	grant.ID, grant.Use = "", ceremonies.UseLink
+	token, err := v.Tokens.Sign(grant)
+	if err != nil {
+		v.Fatal(err)
+	}
+	return "/challenge?c=" + token
+}
+
+// do sends a request with the cookies that a browser would send.
+func (v *visit) do(r *http.Request) *http.Response {
+	v.Helper()
+	for path, cookie := range v.cookies {
+		if r.URL.Path == path || strings.HasPrefix(r.URL.Path, path+"/") {
+			r.AddCookie(cookie)
+		}
+	}
+	recorder := httptest.NewRecorder()
+	v.handler.ServeHTTP(recorder, r)
+	response := recorder.Result()
+	for _, cookie := range response.Cookies() {
+		v.cookies[cookie.Path] = cookie
+	}
+	return response
+}
+
+func (v *visit) get(target string) *http.Response {
+	v.Helper()
+	return v.do(httptest.NewRequest(http.MethodGet, target, nil))
+}
+
+// open follows a link to its page and returns the page's path.
+func (v *visit) open(grant ceremonies.Grant) string {
+	v.Helper()
+	response := v.get(v.link(grant))
+	if response.StatusCode != http.StatusSeeOther {
+		v.Fatalf("the link answered %d: %s", response.StatusCode, body(v.T, response))
+	}
+	return response.Header.Get("Location")
+}
+
+// post is what the page's script sends.
+func (v *visit) post(path string, question any) (*http.Response, map[string]any) {
+	v.Helper()
+	raw, err := json.Marshal(question)
+	if err != nil {
+		v.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodPost, path, bytes.NewReader(raw))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Origin", ceremonytest.Origin)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	response := v.do(r)
+	var reply map[string]any
+	if err := json.NewDecoder(response.Body).Decode(&reply); err != nil {
+		v.Fatal(err)
+	}
+	return response, reply
+}
+
+func body(t *testing.T, response *http.Response) string {
+	t.Helper()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// shown is which section of a page is not hidden, and its heading.
+func shown(t *testing.T, page string) (section, title string) {
+	t.Helper()
+	open := regexp.MustCompile(`(?s)<section id="(\w+)">.*?<h1[^>]*>(.*?)</h1>`).FindStringSubmatch(page)
+	if open == nil {
+		t.Fatalf("no section is shown: %s", page)
+	}
+	return open[1], strings.ReplaceAll(open[2], "&#39;", "'")
+}
+
+func TestLinkOpensOnce(t *testing.T) {
+	v := newVisit(t)
+	v.Enrolled("anna", ceremonytest.Synced)
+	grant := v.Track("anna", events.StateChallengeRequired, "")
+	link := v.link(grant)
+	response := v.get(link + "&mode=popup")
+	location := response.Header.Get("Location")
+	if response.StatusCode != http.StatusSeeOther || !regexp.MustCompile(`^/challenge/[\w-]{16}\?mode=popup$`).MatchString(location) {
+		t.Fatalf("the link answered %d to %q", response.StatusCode, location)
+	}
+	path := strings.TrimSuffix(location, "?mode=popup")
+	if len(response.Cookies()) != 1 {
+		t.Fatalf("cookies %v", response.Cookies())
+	}
+	cookie := response.Cookies()[0]
+	want := &http.Cookie{
+		Name: "__Secure-sallyport", Value: cookie.Value, Path: path, MaxAge: 3600, HttpOnly: true, Secure: true,
+		SameSite: http.SameSiteLaxMode, Raw: cookie.Raw,
+	}
+	if diff := cmp.Diff(want, cookie); diff != "" {
+		t.Errorf("cookie (-want +got):\n%s", diff)
+	}
+	page := v.get(location)
+	html := body(t, page)
+	if section, title := shown(t, html); page.StatusCode != http.StatusOK || section != "ask" || title != "Confirm it's you" {
+		t.Errorf("the page answered %d with %s: %s", page.StatusCode, section, title)
+	}
+	if strings.Contains(html, cookie.Value) || strings.Contains(html, link[len("/challenge?c="):]) {
+		t.Error("the page tells a token")
+	}
+
+	t.Run("and then leads the same browser back to the page", func(t *testing.T) {
+		again := v.get(v.get(link).Header.Get("Location"))
+		if section, _ := shown(t, body(t, again)); section != "ask" {
+			t.Errorf("it shows %s", section)
+		}
+	})
+	t.Run("and nobody else anywhere", func(t *testing.T) {
+		other := &visit{World: v.World, handler: v.handler, cookies: map[string]*http.Cookie{}}
+		refused := other.get(other.get(link).Header.Get("Location"))
+		if section, title := shown(t, body(t, refused)); refused.StatusCode != http.StatusGone || section != "note" || title != "This link was opened before" {
+			t.Errorf("it answered %d with %s: %s", refused.StatusCode, section, title)
+		}
+	})
+}
+
+func TestLinkIsNotUsedUpByLookingAhead(t *testing.T) {
+	v := newVisit(t)
+	v.Enrolled("anna", ceremonytest.Synced)
+	link := v.link(v.Track("anna", events.StateChallengeRequired, ""))
+	ahead := httptest.NewRequest(http.MethodGet, link, nil)
+	ahead.Header.Set("Sec-Purpose", "prefetch;prerender")
+	for _, r := range []*http.Request{ahead, httptest.NewRequest(http.MethodHead, link, nil)} {
+		if response := v.do(r); response.StatusCode != http.StatusNoContent || len(response.Cookies()) != 0 {
+			t.Errorf("%s answered %d with cookies %v", r.Method, response.StatusCode, response.Cookies())
+		}
+	}
+	response := v.get(v.get(link).Header.Get("Location"))
+	if section, _ := shown(t, body(t, response)); section != "ask" {
+		t.Errorf("afterwards the link shows %s", section)
+	}
+}
+
+func TestLinkIsRefused(t *testing.T) {
+	v := newVisit(t)
+	v.Enrolled("anna", ceremonytest.Synced)
+	grant := v.Track("anna", events.StateChallengeRequired, "")
+	access, err := v.Tokens.Sign(grant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expired := grant
+	expired.Expires = v.Clock.Now()
+	old := grant
+	old.Generation--
+	tests := map[string]struct {
+		link   string
+		status int
+		title  string
+		back   bool
+	}{
+		"without a token":             {"/challenge", http.StatusNotFound, "This request is closed", false},
+		"with garbage":                {"/challenge?c=x.y.z", http.StatusNotFound, "This request is closed", false},
+		"with an access token":        {"/challenge?c=" + access, http.StatusNotFound, "This request is closed", false},
+		"of tokens taken back":        {v.link(old), http.StatusNotFound, "This request is closed", false},
+		"too late":                    {v.link(expired), http.StatusGone, "This request has run out", true},
+		"of a page that is not there": {"/challenge/AAAAAAAAAAAAAAAA", http.StatusGone, "This link was opened before", false},
+		"of no page at all":           {"/challenge/a/b/c", http.StatusNotFound, "This request is closed", false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			response := v.get(test.link)
+			html := body(t, response)
+			section, title := shown(t, html)
+			if response.StatusCode != test.status || section != "note" || title != test.title {
+				t.Errorf("answered %d with %s: %s", response.StatusCode, section, title)
+			}
+			if back := strings.Contains(html, "Go back to shop.example"); back != test.back {
+				t.Errorf("the way back is there: %v", back)
+			}
+			if len(response.Cookies()) != 0 {
+				t.Error("it set a cookie")
+			}
+		})
+	}
+}
+
+func TestHeadersOnEveryAnswer(t *testing.T) {
+	v := newVisit(t)
+	v.Enrolled("anna", ceremonytest.Synced)
+	path := v.open(v.Track("anna", events.StateChallengeRequired, ""))
+	begun, _ := v.post(path+"/begin", nil)
+	html := body(t, v.get(path))
+	script := regexp.MustCompile(`/challenge/assets/page-\w+\.js`).FindString(html)
+	want := map[string]string{
+		"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+			"base-uri 'none'; form-action 'self'; require-trusted-types-for 'script'; frame-ancestors 'none'",
+		"Permissions-Policy":     "publickey-credentials-get=(self), publickey-credentials-create=(self)",
+		"Referrer-Policy":        "no-referrer",
+		"X-Content-Type-Options": "nosniff",
+		"X-Robots-Tag":           "noindex, nofollow",
+		"Cache-Control":          "no-store",
+	}
+	for name, response := range map[string]*http.Response{
+		"page": v.get(path), "endpoint": begun, "note": v.get("/challenge"), "way back": v.get(path + "/back"), "script": v.get(script),
+	} {
+		t.Run(name, func(t *testing.T) {
+			for header, value := range want {
+				if header == "Cache-Control" && name == "script" {
+					value = "public, max-age=31536000, immutable"
+				}
+				if got := response.Header.Get(header); got != value {
+					t.Errorf("%s: %q, want %q", header, got, value)
+				}
+			}
+		})
+	}
+	t.Run("frames of listed origins", func(t *testing.T) {
+		handler, err := pages.New(pages.Config{
+			RelyingParty: v.RP, Store: v.Store, Brand: "Example Shop", FrameAncestors: []string{"https://a.example", "https://b.example"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/challenge", nil))
+		if got := recorder.Header().Get("Content-Security-Policy"); !strings.HasSuffix(got, "frame-ancestors https://a.example https://b.example") {
+			t.Errorf("policy %q", got)
+		}
+	})
+}
+
+func TestPageStaysSmall(t *testing.T) {
+	v := newVisit(t)
+	v.Enrolled("anna", ceremonytest.Synced)
+	html := body(t, v.get(v.open(v.Track("anna", events.StateChallengeRequired, ""))))
+	total := len(html)
+	for _, asset := range regexp.MustCompile(`/challenge/assets/[\w.-]+`).FindAllString(html, -1) {
+		total += len(body(t, v.get(asset)))
+	}
+	if total < 10_000 || total > 50<<10 {
+		t.Errorf("page, style sheet and script are %d bytes", total)
+	}
+	if regexp.MustCompile(`(?i)<script(?:>| type="module">)|<style| style="| on\w+="|https?://`).MatchString(html) {
+		t.Errorf("the page holds inline code or a foreign address: %s", html)
+	}
+}
+
+func TestEveryTextOfTheScriptIsThere(t *testing.T) {
+	v := newVisit(t)
+	html := body(t, v.get("/challenge"))
+	raw := regexp.MustCompile(`(?s)<script type="application/json" id="texts">(.*?)</script>`).FindStringSubmatch(html)
+	var texts map[string]string
+	if err := json.Unmarshal([]byte(raw[1]), &texts); err != nil {
+		t.Fatal(err)
+	}
+	script := body(t, v.get(regexp.MustCompile(`/challenge/assets/page-\w+\.js`).FindString(html)))
+	keys := regexp.MustCompile(`"((?:say|ask|enrol|done)\.\w+)"`).FindAllStringSubmatch(script, -1)
+	if len(keys) < 10 {
+		t.Fatalf("found only %d keys in the script", len(keys))
+	}
+	for _, key := range keys {
+		if texts[key[1]] == "" {
+			t.Errorf("there is no text %q", key[1])
+		}
+	}
+	for key, text := range texts {
+		if strings.Contains(text, "{") || strings.Contains(text, "!") {
+			t.Errorf("%s: %s", key, text)
+		}
+	}
+}
+
+func TestHostileTextIsOnlyText(t *testing.T) {
+	v := newVisit(t)
+	v.Enrolled("anna", ceremonytest.Synced)
+	html := body(t, v.get(v.open(v.Track("anna", events.StateChallengeRequired, "", func(r *engine.Recording) {
+		r.Decision.Prompt = "Pay 1 to </p><script>alert(1)</script>\u202e evil\n\nApproved\u2066 \" onclick=\"x"
+		r.Action.Email = `"><img src=x onerror=alert(1)>@example.com`
+	}))))
+	for _, hostile := range []string{"<script>alert", "<img", "\u202e", "\u2066", "\n\nApproved", `" onclick=`} {
+		if strings.Contains(html, hostile) {
+			t.Errorf("the page holds %q", hostile)
+		}
+	}
+	if !strings.Contains(html, "Pay 1 to &lt;/p&gt;&lt;script&gt;alert(1)&lt;/script&gt; evil  Approved") {
+		t.Errorf("the page does not hold the text: %s", html)
+	}
+}
+
+func TestPageShowsWhereTheActionStands(t *testing.T) {
+	add := ceremonies.ScopeAdd
+	tests := map[string]struct {
+		grant   func(v *visit) ceremonies.Grant
+		section string
+		title   string
+	}{
+		"waits for a proof": {func(v *visit) ceremonies.Grant {
+			v.Enrolled("anna", ceremonytest.Synced)
+			return v.Track("anna", events.StateChallengeRequired, "")
+		}, "ask", "Confirm it's you"},
+		"waits for a proof that nobody can give": {func(v *visit) ceremonies.Grant {
+			return v.Track("anna", events.StateChallengeRequired, "")
+		}, "note", "We can't confirm it here"},
+		"proven": {func(v *visit) ceremonies.Grant {
+			return v.Prove("anna", v.Enrolled("anna", ceremonytest.Synced), "")
+		}, "done", "All done"},
+		"proven, for enrolment": {func(v *visit) ceremonies.Grant {
+			grant := v.Prove("anna", v.Enrolled("anna", ceremonytest.Synced), add)
+			grant.Scopes = ceremonytest.ReadAndAdd
+			return grant
+		}, "enrol", "Create a passkey"},
+		"allowed, for a new person": {func(v *visit) ceremonies.Grant { return v.TrackNew("anna") }, "enrol", "Create a passkey"},
+		"allowed, without the scope": {func(v *visit) ceremonies.Grant {
+			return v.Track("anna", events.StateAllow, "")
+		}, "note", "Nothing to do"},
+		"blocked":        {func(v *visit) ceremonies.Grant { return v.Track("anna", events.StateBlock, "") }, "note", "This can't go ahead"},
+		"under review":   {func(v *visit) ceremonies.Grant { return v.Track("anna", events.StateReviewRequired, "") }, "note", "This is being checked"},
+		"review failed":  {func(v *visit) ceremonies.Grant { return v.Track("anna", events.StateReviewFailed, "") }, "note", "This can't go ahead"},
+		"failed already": {func(v *visit) ceremonies.Grant { return v.Track("anna", events.StateChallengeFailed, "") }, "note", "This request is closed"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			v := newVisit(t)
+			section, title := shown(t, body(t, v.get(v.open(test.grant(v)))))
+			if section != test.section || title != test.title {
+				t.Errorf("it shows %s: %s", section, title)
+			}
+		})
+	}
+}
+
+func TestPageKnowsWhenItIsLate(t *testing.T) {
+	v := newVisit(t)
+	v.Enrolled("anna", ceremonytest.Synced)
+	path := v.open(v.Track("anna", events.StateChallengeRequired, ""))
+	v.Clock.Move(ceremonies.TokenTTL)
+	page := v.get(path)
+	if section, title := shown(t, body(t, page)); page.StatusCode != http.StatusGone || title != "This request has run out" {
+		t.Errorf("it answered %d with %s: %s", page.StatusCode, section, title)
+	}
+	if got := v.get(path + "/back").Header.Get("Location"); got != ceremonytest.RedirectURL {
+		t.Errorf("the way back leads to %s", got)
+	}
+	response, reply := v.post(path+"/begin", nil)
+	if response.StatusCode != http.StatusUnauthorized || reply["note"] != "expired" {
+		t.Errorf("the script hears %d, %v", response.StatusCode, reply)
+	}
+}
+
+func TestCookieOpensItsOwnPageOnly(t *testing.T) {
+	v := newVisit(t)
+	v.Enrolled("anna", ceremonytest.Synced)
+	one := v.open(v.Track("anna", events.StateChallengeRequired, ""))
+	two := v.open(v.Track("anna", events.StateChallengeRequired, ""))
+	if one == two {
+		t.Fatal("two actions have one page")
+	}
+	v.cookies[two].Value = v.cookies[one].Value
+	if section, title := shown(t, body(t, v.get(two))); section != "note" {
+		t.Errorf("a cookie of another page shows %s: %s", section, title)
+	}
+	response, reply := v.post(two+"/begin", nil)
+	if response.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a cookie of another page begins a ceremony: %v", reply)
+	}
+}
+
+// answer is what the script sends to finish.
+func answer(challenge string, response []byte) map[string]any {
+	return map[string]any{"challenge": challenge, "response": json.RawMessage(response)}
+}
+
+// options reads the options of a reply.
+func options[T any](t *testing.T, reply map[string]any) (challenge string, out T) {
+	t.Helper()
+	raw, err := json.Marshal(reply["options"])
+	if err == nil {
+		err = json.Unmarshal(raw, &out)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	challenge, _ = reply["challenge"].(string)
+	if challenge == "" {
+		t.Fatalf("nothing was begun: %v", reply)
+	}
+	return challenge, out
+}
+
+func TestStepUpLeadsBackToTheApplication(t *testing.T) {
+	v := newVisit(t)
+	d := v.Enrolled("anna", ceremonytest.Synced)
+	grant := v.Track("anna", events.StateChallengeRequired, "")
+	path := v.open(grant)
+	_, begun := v.post(path+"/begin", nil)
+	challenge, o := options[ceremonies.RequestOptions](t, begun)
+	response, reply := v.post(path+"/finish", answer(challenge, d.Answer(t, o)))
+	if diff := cmp.Diff(map[string]any{"show": "done", "title": "done.title"}, reply); diff != "" || response.StatusCode != http.StatusOK {
+		t.Errorf("finish answered %d (-want +got):\n%s", response.StatusCode, diff)
+	}
+	if got := v.State(grant.Action); got != events.StateChallengeSucceeded {
+		t.Errorf("the action is %s", got)
+	}
+	if step := v.Last(grant.Action); !step.Shown {
+		t.Error("the ceremony does not say that our page showed the text")
+	}
+	back := v.get(path + "/back")
+	u, err := url.Parse(back.Header.Get("Location"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := u.Query().Get("token")
+	u.RawQuery = strings.TrimSuffix(u.RawQuery, "&token="+token)
+	if back.StatusCode != http.StatusSeeOther || u.String() != ceremonytest.RedirectURL {
+		t.Errorf("the way back leads to %s", back.Header.Get("Location"))
+	}
+	result, err := v.RP.Authorize(t.Context(), token, ceremonies.UseResult)
+	if err != nil || result.Action != grant.Action || result.Scopes != "" {
+		t.Errorf("the token says %+v, %v", result, err)
+	}
+	if _, err := v.RP.Authorize(t.Context(), token, ceremonies.UseAccess, ceremonies.UsePage, ceremonies.UseLink); err == nil {
+		t.Error("the token of the redirect does more than ask for the result")
+	}
+}
+
+func TestRedirectKeepsTheApplicationsQuery(t *testing.T) {
+	tests := map[string]struct{ redirect, want string }{
+		"no query":            {"https://shop.example/done", "https://shop.example/done?token=T"},
+		"a query as it is":    {"https://shop.example/?q=%C3%A4+b&&flag&x=1", "https://shop.example/?q=%C3%A4+b&flag&x=1&token=T"},
+		"an old token":        {"https://shop.example/?token=old&a=1", "https://shop.example/?a=1&token=T"},
+		"a fragment":          {"https://shop.example/a#b?c", "https://shop.example/a?token=T#b?c"},
+		"no address":          {"", ""},
+		"a script":            {"javascript:alert(1)", ""},
+		"an address of ours?": {"/challenge", ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			v := newVisit(t)
+			path := v.open(v.Track("anna", events.StateAllow, "", func(r *engine.Recording) { r.Action.RedirectURL = test.redirect }))
+			got := v.get(path + "/back").Header.Get("Location")
+			if got = regexp.MustCompile(`token=[\w.-]{100,}`).ReplaceAllString(got, "token=T"); got != test.want {
+				t.Errorf("it leads to %q, want %q", got, test.want)
+			}
+			if has := strings.Contains(body(t, v.get(path)), `/back"`); has != (test.want != "") {
+				t.Errorf("the page offers a way back: %v", has)
+			}
+		})
+	}
+}
+
+func TestProofGoesOnToEnrolment(t *testing.T) {
+	v := newVisit(t)
+	d := v.Enrolled("anna", ceremonytest.Synced)
+	path := v.open(v.Track("anna", events.StateChallengeRequired, ceremonies.ScopeAdd))
+	if response, reply := v.post(path+"/enrol/begin", nil); response.StatusCode != http.StatusBadRequest && response.StatusCode != http.StatusUnauthorized {
+		t.Fatalf("enrolment began without a proof: %v", reply)
+	}
+	_, begun := v.post(path+"/begin", nil)
+	challenge, o := options[ceremonies.RequestOptions](t, begun)
+	if _, reply := v.post(path+"/finish", answer(challenge, d.Answer(t, o))); reply["show"] != "enrol" {
+		t.Fatalf("after the proof: %v", reply)
+	}
+	_, begun = v.post(path+"/enrol/begin", nil)
+	challenge, c := options[ceremonies.CreationOptions](t, begun)
+	second := ceremonytest.NewDevice(ceremonytest.DeviceBound)
+	if _, reply := v.post(path+"/enrol/finish", answer(challenge, second.Register(t, c))); reply["show"] != "done" {
+		t.Fatalf("after enrolment: %v", reply)
+	}
+	if n := len(v.Account("anna").Authenticators); n != 2 {
+		t.Errorf("the person has %d passkeys", n)
+	}
+	if agent := v.Account("anna").Authenticators[1].DeviceID; agent != "device-1" {
+		t.Errorf("the passkey was made on %q", agent)
+	}
+}
+
+func TestRefusalsInPlainWords(t *testing.T) {
+	v := newVisit(t, func(c *ceremonies.Config) { c.Tries = 2 })
+	d := v.Enrolled("anna", ceremonytest.Synced)
+	path := v.open(v.Track("anna", events.StateChallengeRequired, ""))
+	ask := func() map[string]any {
+		_, begun := v.post(path+"/begin", nil)
+		challenge, o := options[ceremonies.RequestOptions](t, begun)
+		_, reply := v.post(path+"/finish", answer(challenge, d.Answer(t, o)))
+		return reply
+	}
+	d.Authenticator.Options.UserNotVerified = true
+	if diff := cmp.Diff(map[string]any{"say": "say.rejected"}, ask()); diff != "" {
+		t.Errorf("a wrong answer (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]any{"show": "note", "note": "tries"}, ask()); diff != "" {
+		t.Errorf("the last try (-want +got):\n%s", diff)
+	}
+	if response, reply := v.post(path+"/begin", nil); response.StatusCode != http.StatusTooManyRequests || reply["note"] != "tries" {
+		t.Errorf("another try: %d, %v", response.StatusCode, reply)
+	}
+	if section, title := shown(t, body(t, v.get(path))); section != "note" || title != "Let's stop here" {
+		t.Errorf("the page shows %s: %s", section, title)
+	}
+
+	t.Run("a passkey that was removed is to be forgotten", func(t *testing.T) {
+		d.Authenticator.Options.UserNotVerified = false
+		path := v.open(v.Track("anna", events.StateChallengeRequired, ""))
+		_, begun := v.post(path+"/begin", nil)
+		challenge, o := options[ceremonies.RequestOptions](t, begun)
+		v.Remove("anna")
+		_, reply := v.post(path+"/finish", answer(challenge, d.Answer(t, o)))
+		if diff := cmp.Diff(map[string]any{"say": "say.unknown", "forget": ceremonytest.ID}, reply); diff != "" {
+			t.Errorf("reply (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestDenying(t *testing.T) {
+	v := newVisit(t)
+	v.Enrolled("anna", ceremonytest.Synced)
+	grant := v.Track("anna", events.StateChallengeRequired, "")
+	path := v.open(grant)
+	if _, reply := v.post(path+"/deny", nil); reply["note"] != "denied" {
+		t.Fatalf("denying answered %v", reply)
+	}
+	if got := v.State(grant.Action); got != events.StateChallengeFailed {
+		t.Errorf("the action is %s", got)
+	}
+	if _, title := shown(t, body(t, v.get(path))); title != "Thank you for telling us" {
+		t.Errorf("loading the page again shows %s", title)
+	}
+	if response, reply := v.post(path+"/begin", nil); response.StatusCode != http.StatusUnauthorized {
+		t.Errorf("after denying a ceremony begins: %v", reply)
+	}
+	u, err := url.Parse(v.get(path + "/back").Header.Get("Location"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.RP.Authorize(t.Context(), u.Query().Get("token"), ceremonies.UseResult); err != nil {
+		t.Errorf("the application cannot ask how it ended: %v", err)
+	}
+}
+
+func TestEndpointsAnswerOnlyTheirPage(t *testing.T) {
+	v := newVisit(t)
+	v.Enrolled("anna", ceremonytest.Synced)
+	path := v.open(v.Track("anna", events.StateChallengeRequired, ""))
+	tests := map[string]struct {
+		change func(r *http.Request)
+		status int
+	}{
+		"our own page":             {func(*http.Request) {}, http.StatusOK},
+		"a browser that says less": {func(r *http.Request) { r.Header.Del("Sec-Fetch-Site") }, http.StatusOK},
+		"no origin":                {func(r *http.Request) { r.Header.Del("Origin") }, http.StatusForbidden},
+		"another origin":           {func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, http.StatusForbidden},
+		"an opaque origin":         {func(r *http.Request) { r.Header.Set("Origin", "null") }, http.StatusForbidden},
+		"another port":             {func(r *http.Request) { r.Header.Set("Origin", ceremonytest.Origin+":8443") }, http.StatusForbidden},
+		"a page of the same site":  {func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") }, http.StatusForbidden},
+		"a form":                   {func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }, http.StatusForbidden},
+		"a body that is no JSON":   {func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader("{")) }, http.StatusBadRequest},
+		"a body without end": {func(r *http.Request) {
+			r.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"x":"`), strings.NewReader(strings.Repeat("x", ceremonies.MaxAnswer)), strings.NewReader(`"}`)))
+		}, http.StatusBadRequest},
+		"no cookie": {func(r *http.Request) { r.Header.Del("Cookie") }, http.StatusUnauthorized},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodPost, path+"/begin", strings.NewReader("{}"))
+			r.AddCookie(v.cookies[path])
+			r.Header.Set("Content-Type", "application/json; charset=utf-8")
+			r.Header.Set("Origin", ceremonytest.Origin)
+			r.Header.Set("Sec-Fetch-Site", "same-origin")
+			test.change(r)
+			recorder := httptest.NewRecorder()
+			v.handler.ServeHTTP(recorder, r)
+			if recorder.Code != test.status {
+				t.Errorf("answered %d: %s", recorder.Code, recorder.Body)
+			}
+		})
+	}
+}
+
+func TestPageTokenEndsInTime(t *testing.T) {
+	v := newVisit(t)
+	v.Enrolled("anna", ceremonytest.Synced)
+	path := v.open(v.Track("anna", events.StateChallengeRequired, ""))
+	v.Clock.Move(ceremonies.TokenTTL - time.Second)
+	if response, reply := v.post(path+"/begin", nil); response.StatusCode != http.StatusOK {
+		t.Errorf("in the last second: %v", reply)
+	}
+}
