@@ -35,6 +35,15 @@ export async function openBrowser(executablePath) {
   context.setDefaultTimeout(15_000);
   return {
     context,
+    // photograph shows every open page, for the person who looks into a failure.
+    photograph: async (folder) => {
+      if (!folder) return;
+      fs.mkdirSync(folder, { recursive: true });
+      for (const [i, page] of context.pages().entries()) {
+        await page.bringToFront();
+        await page.screenshot({ path: path.join(folder, `failure-${i}.png`) });
+      }
+    },
     close: async () => {
       await context.close();
       fs.rmSync(profile, { recursive: true, force: true });
@@ -80,9 +89,18 @@ export async function openDevice(context, options = {}) {
   };
 }
 
-// accessible fails when axe finds anything serious or critical on the page.
-// It evaluates the library through the debugging protocol, so the page's
-// content security policy stays as it is.
+// What axe and the rulers found on the screens so far. A walk goes on over it, so
+// that one run tells everything; presentable fails at the end.
+const findings = [];
+
+// presentable fails when anything was found since the last call.
+export function presentable() {
+  if (findings.length > 0) throw new Error(findings.splice(0).join("\n"));
+}
+
+// accessible notes what axe finds serious or critical on the page. It evaluates
+// the library through the debugging protocol, so the page's content security
+// policy stays as it is.
 export async function accessible(page, where) {
   await settled(page);
   await page.evaluate(axeSource);
@@ -90,9 +108,9 @@ export async function accessible(page, where) {
     const result = await globalThis.axe.run(document, { resultTypes: ["violations"] });
     return result.violations
       .filter((violation) => violation.impact === "serious" || violation.impact === "critical")
-      .map((violation) => `${violation.id} (${violation.impact}): ${violation.help}: ${violation.nodes.map((node) => `${node.target.join(" ")} [${node.any.map((check) => check.message).join("; ")}]`).join(", ")}`);
+      .map(({ id, impact, help, nodes }) => `${id} (${impact}): ${help}\n${nodes.map((node) => `  ${node.html.slice(0, 300)}\n  ${node.failureSummary}`).join("\n")}`);
   });
-  if (violations.length > 0) throw new Error(`${where}: axe found\n${violations.join("\n")}`);
+  for (const violation of violations) findings.push(`${where}: axe found ${violation}`);
 }
 
 // settled waits until no animation or transition runs, so that neither axe nor a
@@ -104,10 +122,10 @@ async function settled(page) {
   });
 }
 
-// fits fails when the page scrolls sideways.
+// fits notes when the page scrolls sideways.
 export async function fits(page, where) {
   const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
-  if (content > window) throw new Error(`${where}: ${content} px wide in a window of ${window} px`);
+  if (content > window) findings.push(`${where}: ${content} px wide in a window of ${window} px`);
 }
 
 const desktop = { width: 1280, height: 860 };

@@ -3,7 +3,7 @@
 // in the console and changes the rules.
 
 import assert from "node:assert/strict";
-import { accessible, clean, large, look, openBrowser, openDevice } from "./browser.mjs";
+import { accessible, clean, large, look, openBrowser, openDevice, presentable } from "./browser.mjs";
 import { consoleSteps } from "./console.mjs";
 import { parameters, run, step } from "./steps.mjs";
 
@@ -146,7 +146,9 @@ run(async () => {
     customer.expected(/Failed to load resource: the server responded with a status of 4/);
   });
 
+  await step("every screen is accessible and fits", async () => presentable());
+
   await consoleSteps({ browser, customer, pay, approve, atShop, heading, paid, denied, invite, url, shop, shots });
 
   await step("no page complained and no policy was violated", async () => clean(customer));
-}, browser.close);
+}, browser.close, () => browser.photograph(shots));

@@ -20,12 +20,13 @@ export async function step(name, behaviour) {
 
 // run runs a whole script. The steps have reported their own failures; what
 // fails between them is printed to standard error.
-export async function run(script, cleanUp = async () => {}) {
+export async function run(script, cleanUp = async () => {}, onFailure = async () => {}) {
   try {
     await script();
   } catch (error) {
     console.error(error);
     process.exitCode = 1;
+    await onFailure();
   } finally {
     await cleanUp();
   }
