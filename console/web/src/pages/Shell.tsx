@@ -130,9 +130,9 @@ function UserMenu({ session, onHelp }: { session: Session; onHelp: () => void })
   const signOut = useMutation({
     mutationFn: () => answerOf(api.POST('/signout')),
     onSuccess: () => {
-      // Nothing that one person saw may flash up for the next one.
-      client.clear()
       client.setQueryData(sessionQuery.queryKey, null)
+      // Nothing that one person saw may flash up for the next one.
+      client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== sessionQuery.queryKey[0] })
       showPersonal(false)
     },
   })

@@ -34,7 +34,7 @@ interface Props {
   onPointing: (pointing: boolean) => void
 }
 
-const rowHeight = 36 // px, as in the style sheet
+const rowHeight = 34 // px, as in the style sheet
 const cardHeight = 66
 const pointingMs = 1500
 

@@ -25,13 +25,13 @@ export function MatchTable({ matches, decision }: { matches: readonly Match[]; d
             </Link>
             <span className={classes.verdict} data-result={match.result}>
               {verdicts[match.result]}
+              {match.decides && <b> and decided</b>}
             </span>
             {match.mode === 'shadow' && (
               <span className={classes.tag}>
                 <Ghost size={12} /> shadow, does not count
               </span>
             )}
-            {match.decides && <span className={classes.decides}>decided</span>}
             {match.error !== undefined && match.error !== '' && <code className={classes.error}>{match.error}</code>}
           </div>
         </li>

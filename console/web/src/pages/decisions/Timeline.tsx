@@ -24,8 +24,7 @@ export function Timeline({ steps }: { steps: readonly Step[] }) {
             <div className={classes.body}>
               <span className={classes.summary}>{step.summary}</span>
               {step.state !== undefined && <StateNote state={step.state} />}
-              {step.reason !== undefined && step.reason !== '' && <code className={classes.reason}>{step.reason}</code>}
-              {step.data !== undefined && <More step={step} />}
+              <More step={step} />
             </div>
           </li>
         )
@@ -34,15 +33,16 @@ export function Timeline({ steps }: { steps: readonly Step[] }) {
   )
 }
 
+// The words of the audit trail, for those who look for them.
 function More({ step }: { step: Step }) {
-  const text = JSON.stringify(step.data, null, 2)
+  const name = step.reason ? `${step.kind}, ${step.reason}` : step.kind
   return (
     <details className={classes.more}>
-      <summary aria-label={`Details of ${step.kind}`}>{step.kind}</summary>
+      <summary>{name}</summary>
       <p className={classes.at}>
         {fullTime(step.time)}, <code>{step.position}</code>
       </p>
-      <pre tabIndex={0}>{text}</pre>
+      {step.data !== undefined && <pre tabIndex={0}>{JSON.stringify(step.data, null, 2)}</pre>}
     </details>
   )
 }

@@ -10,6 +10,7 @@ import { defaultOf, onFailureOf, unenrolledOf } from '../../rules/defaults'
 import { otherwiseKey, type Change, type Draft, type DraftAction } from '../../rules/draft'
 import { problemsOfAction } from '../../rules/problems'
 import { actionTitle } from './ActionNav'
+import { Choice } from './Choice'
 import { outcomeChoices, unenrolledChoices } from './choices'
 import { RuleCard } from './RuleCard'
 import type { Check } from './useCheck'
@@ -149,14 +150,12 @@ export function ActionView({ action, draft, check, facts, vocabulary, opened, re
           error={own.find(({ place }) => place.member === 'prompt')?.message}
           onChange={(event) => dispatch({ type: 'action/set', action: action.key, values: { prompt: event.currentTarget.value } })}
         />
-        <NativeSelect
+        <Choice
           label="If the person has no passkey yet"
           value={unenrolledOf(action)}
-          disabled={readOnly}
+          readOnly={readOnly}
           data={unenrolledChoices}
-          onChange={(event) =>
-            dispatch({ type: 'action/set', action: action.key, values: { unenrolled: event.currentTarget.value as (typeof unenrolledChoices)[number]['value'] } })
-          }
+          onChange={(unenrolled) => dispatch({ type: 'action/set', action: action.key, values: { unenrolled } })}
         />
       </section>
       <span className="hidden" role="status">

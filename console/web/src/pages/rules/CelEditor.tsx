@@ -48,6 +48,7 @@ export function CelEditor({ value, onChange, facts, problems, readOnly, label, d
           bracketMatching(),
           closeBrackets(),
           colours,
+          typeOver,
           EditorView.lineWrapping,
           tooltips({ position: 'fixed', parent: document.body }),
           placeholder('custom.amount > 1000 && device.isNew'),
@@ -105,6 +106,21 @@ export function CelEditor({ value, onChange, facts, problems, readOnly, label, d
 
   return <div ref={host} />
 }
+
+// Chromium keeps the look of a selection that is typed over, by a style attribute
+// that the page's policy refuses. The editor replaces the selection itself.
+const typeOver = EditorView.domEventHandlers({
+  beforeinput(event, editor) {
+    const { from, to, empty } = editor.state.selection.main
+    const text = event.data
+    if (event.inputType !== 'insertText' || text === null || empty || editor.state.readOnly) return false
+    const insert = () => editor.state.update(editor.state.replaceSelection(text), { userEvent: 'input.type', scrollIntoView: true })
+    const handled = editor.state.facet(EditorView.inputHandler).some((handler) => handler(editor, from, to, text, insert))
+    if (!handled) editor.dispatch(insert())
+    event.preventDefault()
+    return true
+  },
+})
 
 function offer(context: CompletionContext, facts: readonly Suggestion[]) {
   const found = complete(context.state.doc.sliceString(0, context.pos), facts, context.explicit)

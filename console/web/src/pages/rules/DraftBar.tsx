@@ -1,6 +1,6 @@
 import { Button, Menu } from '@mantine/core'
 
-import { ChevronDown, Undo } from '../../components/icons'
+import { Check as CheckMark, ChevronDown, Undo } from '../../components/icons'
 import { count } from '../../lib/format'
 import { placeName, type Place } from '../../rules/problems'
 import type { RulesSearch } from './search'
@@ -54,6 +54,23 @@ export function DraftBar({ state, check, onPlace, onReview }: Props) {
       </Button>
       <Button size="xs" onClick={onReview}>
         Review and publish
+      </Button>
+    </div>
+  )
+}
+
+/** Takes the bar's place once the changes are in force. */
+export function PublishedBar({ number, onClose }: { number: number; onClose: () => void }) {
+  return (
+    <div className={classes.bar} role="status">
+      <span className={classes.text}>
+        <CheckMark size={17} className={classes.good} />
+        <span>
+          <strong>Set {number} is in force.</strong> Every decision from now on is made with it.
+        </span>
+      </span>
+      <Button size="xs" variant="default" onClick={onClose}>
+        Done
       </Button>
     </div>
   )

@@ -116,9 +116,8 @@ function Content({ onClose, inForce, state, check, onPublished }: Props) {
         label="Why"
         description="Colleagues find this note in the history."
         placeholder="Payments to new payees were abused last week"
-        autosize
-        minRows={2}
-        maxRows={6}
+        rows={2}
+        resize="vertical"
         maxLength={maxNote}
         value={note}
         error={missing ? 'Say in a few words why.' : undefined}

@@ -1,4 +1,4 @@
-import { Button, NativeSelect, SegmentedControl, TagsInput, Textarea, TextInput } from '@mantine/core'
+import { Button, SegmentedControl, TagsInput, Textarea, TextInput } from '@mantine/core'
 import { useEffect, useId, useRef, useState } from 'react'
 
 import type { Fact, Field, Rule } from '../../api/types'
@@ -9,6 +9,7 @@ import { modeOf, onErrorOf, onUnknownOf } from '../../rules/defaults'
 import { allRules, type Change, type Draft, type DraftRule } from '../../rules/draft'
 import type { Placed } from '../../rules/problems'
 import { CelEditor } from './CelEditor'
+import { Choice } from './Choice'
 import { modeChoices, modeHelp, onErrorChoices, onUnknownChoices, outcomeChoices } from './choices'
 import { FactHelp } from './FactHelp'
 import classes from './RuleForm.module.css'
@@ -109,7 +110,7 @@ export function RuleForm({ action, rule, isNew, problems, checked, facts, vocabu
             size="sm"
             aria-labelledby={`${list}-outcome`}
             value={rule.outcome}
-            disabled={readOnly}
+            readOnly={readOnly}
             data={outcomeChoices}
             onChange={(value) => set({ outcome: value as Rule['outcome'] })}
           />
@@ -123,7 +124,7 @@ export function RuleForm({ action, rule, isNew, problems, checked, facts, vocabu
             aria-labelledby={`${list}-mode`}
             aria-describedby={`${list}-modehelp`}
             value={modeOf(rule)}
-            disabled={readOnly}
+            readOnly={readOnly}
             data={modeChoices}
             onChange={(value) => set({ mode: value as NonNullable<Rule['mode']> })}
           />
@@ -132,21 +133,22 @@ export function RuleForm({ action, rule, isNew, problems, checked, facts, vocabu
       </div>
 
       <div className={classes.two}>
-        <NativeSelect
+        <Choice
           label="If a value it needs is not known"
           value={onUnknownOf(rule)}
-          disabled={readOnly || allowed}
+          readOnly={readOnly}
+          disabled={allowed}
           data={onUnknownChoices}
           error={problemAt('onUnknown')}
-          onChange={(event) => set({ onUnknown: event.currentTarget.value as NonNullable<Rule['onUnknown']> })}
+          onChange={(onUnknown) => set({ onUnknown })}
         />
-        <NativeSelect
+        <Choice
           label="If it fails"
           value={onErrorOf(rule)}
-          disabled={readOnly}
+          readOnly={readOnly}
           data={onErrorChoices}
           error={problemAt('onError')}
-          onChange={(event) => set({ onError: event.currentTarget.value as NonNullable<Rule['onError']> })}
+          onChange={(onError) => set({ onError })}
         />
       </div>
       {allowed && <p className={classes.help}>A rule that says {outcomeLabels.ALLOW.toLowerCase()} never matches for lack of a value or by failing.</p>}
@@ -154,9 +156,8 @@ export function RuleForm({ action, rule, isNew, problems, checked, facts, vocabu
       <div className={classes.two}>
         <Textarea
           label="Description"
-          autosize
-          minRows={1}
-          maxRows={6}
+          rows={2}
+          resize="vertical"
           value={rule.description ?? ''}
           readOnly={readOnly}
           placeholder="Why this rule is here"

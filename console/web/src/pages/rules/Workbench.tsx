@@ -11,7 +11,7 @@ import { diff } from '../../rules/diff'
 import { findAction, otherwiseKey, type Draft } from '../../rules/draft'
 import { ActionNav } from './ActionNav'
 import { ActionView } from './ActionView'
-import { DraftBar } from './DraftBar'
+import { DraftBar, PublishedBar } from './DraftBar'
 import { FieldsView } from './FieldsView'
 import { HistoryView } from './HistoryView'
 import { PublishDialog } from './PublishDialog'
@@ -69,11 +69,6 @@ export function Workbench({ inForce, readOnly }: { inForce: RuleSet; readOnly: b
               what happens to {inForce.author === '' ? 'that' : 'their changes'}.
             </Notice>
           )}
-          {published !== undefined && state.changes === 0 && (
-            <Notice>
-              <strong>Set {published.number} is in force.</strong> Every decision from now on is made with it.
-            </Notice>
-          )}
           {search.view === 'history' ?
             <HistoryView inForce={inForce.number} />
           : search.view === 'fields' ?
@@ -96,6 +91,7 @@ export function Workbench({ inForce, readOnly }: { inForce: RuleSet; readOnly: b
         {state.changes > 0 && !readOnly && (
           <DraftBar state={state} check={check} onPlace={(place) => go(place)} onReview={() => setPublishing(true)} />
         )}
+        {published !== undefined && state.changes === 0 && <PublishedBar number={published.number} onClose={() => setPublished(undefined)} />}
       </div>
       <PublishDialog
         opened={publishing}
