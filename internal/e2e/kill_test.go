@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"database/sql"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -18,8 +19,8 @@ import (
 
 const (
 	kills       = 20
-	killCallers = 16
-	leastRate   = 500 // acknowledged requests a second under which every kill must happen
+	killCallers = 64
+	leastRate   = 500 // acknowledged requests a second up to the very kill
 )
 
 // acknowledged is the client's own list of what the server said yes to.
@@ -47,13 +48,12 @@ func TestKill(t *testing.T) {
 	data := dataFolder(t)
 	acked := &acknowledged{keys: map[string]string{}}
 	moments := rand.New(rand.NewPCG(4, 7))
-	unconfirmed := 0
+	unconfirmed, slowest := 0, math.Inf(1)
 	for round := range kills {
 		s := serve(t, data)
 		atInsert := round%2 == 1
 		ctx, cancel := context.WithCancel(t.Context())
 		loaded := make(chan load.Result, 1)
-		before, start := acked.count(), time.Now()
 		go func() {
 			result, err := load.Run{
 				Address: s.address(), Callers: killCallers, Prefix: "round-" + strconv.Itoa(round),
@@ -65,21 +65,30 @@ func TestKill(t *testing.T) {
 			}
 			loaded <- result
 		}()
-		time.Sleep(400*time.Millisecond + time.Duration(moments.Int64N(int64(900*time.Millisecond))))
-		seen := 0
-		if atInsert {
-			seen = s.nextInsert(t)
+		// A kill counts only under load, so a slow moment of the machine is waited
+		// out: each turn is a stretch of random length that ends with the kill if
+		// enough was acknowledged in it.
+		seen, rate := 0, 0.0
+		for deadline := time.Now().Add(startLimit); ; {
+			before, start := acked.count(), time.Now()
+			time.Sleep(300*time.Millisecond + time.Duration(moments.Int64N(int64(700*time.Millisecond))))
+			if atInsert {
+				seen = s.nextInsert(t)
+			}
+			rate = float64(acked.count()-before) / time.Since(start).Seconds()
+			if rate >= leastRate {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("round %d: only %.0f requests a second are acknowledged", round, rate)
+			}
 		}
 		s.Kill()
-		elapsed := time.Since(start)
 		result := <-loaded
 		cancel()
+		slowest = min(slowest, rate)
 		if result.Refused > 0 {
 			t.Errorf("round %d: %d requests were refused: %s", round, result.Refused, result.First)
-		}
-		got := acked.count() - before
-		if rate := float64(got) / elapsed.Seconds(); rate < leastRate {
-			t.Errorf("round %d: killed under %.0f requests a second: %s", round, rate, result.First)
 		}
 		if open := openRange(t, data); atInsert && open > 0 && seen >= open {
 			unconfirmed++
@@ -88,16 +97,17 @@ func TestKill(t *testing.T) {
 			nobodyLeft(t, data)
 		}
 	}
-	t.Logf("%d kills, %d acknowledged, %d kills between insert and confirmation", kills, acked.count(), unconfirmed)
+	t.Logf("%d kills under %.0f requests a second or more, %d acknowledged, %d kills between insert and confirmation",
+		kills, slowest, acked.count(), unconfirmed)
 	if unconfirmed == 0 {
 		t.Error("no kill came between the sink's insert and its confirmation")
 	}
 	s := serve(t, data)
 	s.archived(t, 60*time.Second)
-	s.exactlyOnce(t, acked.keys)
+	archived := s.exactlyOnce(t, acked.keys)
 	s.stop(t)
-	if events := logged(t, data); events == 0 {
-		t.Error("the log is empty")
+	if events := logged(t, data); events != archived {
+		t.Errorf("%d events in the log, %d in ClickHouse", events, archived)
 	}
 }
 
@@ -108,7 +118,7 @@ func (s *server) nextInsert(t *testing.T) int {
 	_, socket := s.clickhouse(t)
 	clickhouse := openArchive(socket)
 	highest := func() int {
-		rows, err := clickhouse.query(t.Context(), "SELECT max(seq) FROM events")
+		rows, err := clickhouse.query(t.Context(), "SELECT max(seq) FROM sallyport.events")
 		if err != nil || len(rows) != 1 {
 			return 0 // the table is not there yet
 		}
@@ -124,12 +134,13 @@ func (s *server) nextInsert(t *testing.T) int {
 	return 0
 }
 
-// exactlyOnce compares the client's list with ClickHouse.
-func (s *server) exactlyOnce(t *testing.T, acked map[string]string) {
+// exactlyOnce compares the client's list with ClickHouse and returns the number
+// of events there.
+func (s *server) exactlyOnce(t *testing.T, acked map[string]string) int {
 	t.Helper()
 	_, socket := s.clickhouse(t)
 	clickhouse := openArchive(socket)
-	rows, err := clickhouse.query(t.Context(), "SELECT action_key, any(user), count() FROM events FINAL WHERE kind = 'action.tracked' GROUP BY action_key")
+	rows, err := clickhouse.query(t.Context(), "SELECT key, any(user), count() FROM sallyport.events FINAL WHERE kind = 'action.tracked' GROUP BY key")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,20 +161,28 @@ func (s *server) exactlyOnce(t *testing.T, acked map[string]string) {
 	if missing > 0 || wrong > 0 {
 		t.Errorf("of %d acknowledged actions, %d are not in ClickHouse and %d more than once", len(acked), missing, wrong)
 	}
-	epochs, err := clickhouse.query(t.Context(), "SELECT toString(epoch), count(), min(seq), max(seq), uniqExact(seq) FROM events FINAL GROUP BY epoch")
+	total := 0
+	epochs, err := clickhouse.query(t.Context(), "SELECT toString(epoch), count(), min(seq), max(seq), uniqExact(seq) FROM sallyport.events FINAL GROUP BY epoch")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, row := range epochs {
+		n, err := strconv.Atoi(row[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += n
 		if row[1] != row[3] || row[1] != row[4] || row[2] != "1" {
 			t.Errorf("epoch %s: %s events, %s of them different, from seq %s to %s", row[0], row[1], row[4], row[2], row[3])
 		}
 	}
-	rows, err = clickhouse.query(t.Context(), "SELECT count() FROM events")
+	rows, err = clickhouse.query(t.Context(), "SELECT count() FROM sallyport.events")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d epochs, %v; %s rows before they are merged, %d actions of which %d were acknowledged", len(epochs), epochs, rows[0][0], len(stored), len(acked))
+	t.Logf("%d events in %d epochs, %s rows before they are merged; %d actions, of which %d were acknowledged",
+		total, len(epochs), rows[0][0], len(stored), len(acked))
+	return total
 }
 
 // openLog opens a copy of a stopped server's log, so that the server's own file
