@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -28,8 +29,10 @@ import (
 
 // The server's pace.
 const (
-	sweepEvery = 5 * time.Second // between two looks for ceremonies that ran out
-	drainTime  = 3 * time.Second // for requests under way when the server stops
+	sweepEvery = 5 * time.Second  // between two looks for ceremonies that ran out
+	restAfter  = 10 * time.Second // without an event, before memory is given back
+	restRounds = 4                // how often it is given back after each burst
+	drainTime  = 3 * time.Second  // for requests under way when the server stops
 )
 
 // Server is Sallyport with everything that it needs, opened from the bottom to
@@ -110,6 +113,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() error { return s.rules.Run(background) })
 	group.Go(func() error { return s.relay.Run(background) })
 	group.Go(func() error { return s.sweep(background) })
+	group.Go(func() error { return s.rest(background) })
 	if s.archive != nil {
 		group.Go(func() error { return s.archive.Run(background) })
 	}
@@ -337,6 +341,36 @@ func (s *Server) sweep(ctx context.Context) error {
 		if _, err := s.party.Sweep(ctx); err != nil && ctx.Err() == nil {
 			s.log.Warn("ceremonies that ran out were not swept; tried again soon", "error", err)
 		}
+	}
+}
+
+// rest gives memory back to the system after each burst of events; Go's collector
+// alone would keep what a burst needed for minutes. It looks more than once:
+// NATS lets go of its block caches some 10 s after the last event, into pools
+// that the collector empties in two rounds.
+func (s *Server) rest(ctx context.Context) error {
+	tick := time.NewTicker(restAfter)
+	defer tick.Stop()
+	var last events.Position
+	quiet := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		head, err := s.store.Head(ctx)
+		if err != nil {
+			continue // what is wrong with the log is told by those who need it
+		}
+		quiet++
+		if head != last {
+			quiet = 0
+		}
+		if quiet > 0 && quiet <= restRounds {
+			debug.FreeOSMemory()
+		}
+		last = head
 	}
 }
 
