@@ -310,8 +310,10 @@ func (r *Relay) Relayed() events.Position {
 func (r *Relay) Health() events.Health {
 	health := r.stream.Health()
 	if failure := r.failure.Load(); failure != nil && health.Status == events.StatusOK {
-		health = events.Health{Status: events.StatusDegraded,
-			Detail: fmt.Sprintf("Events are not relayed (%v); they wait in the log.", *failure)}
+		health = events.Health{
+			Status: events.StatusDegraded,
+			Detail: fmt.Sprintf("Events are not relayed (%v); they wait in the log.", *failure),
+		}
 	}
 	return health
 }
