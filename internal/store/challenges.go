@@ -99,8 +99,10 @@ func (s *Store) Begin(ctx context.Context, c ceremonies.Challenge, event events.
 	return nil
 }
 
-const challengeColumns = `id, kind, purpose, user_id, action, action_key, session, nonce, digest, shown, begun_at, expires_at
-	FROM challenges`
+const (
+	challengeFields  = "id, kind, purpose, user_id, action, action_key, session, nonce, digest, shown, begun_at, expires_at"
+	challengeColumns = challengeFields + " FROM challenges"
+)
 
 func scanChallenge(scan func(...any) error) (c ceremonies.Challenge, err error) {
 	var begun, expires int64
@@ -124,30 +126,28 @@ func (s *Store) Take(ctx context.Context, id events.ChallengeID, action events.A
 	var answer error
 	err := s.write(ctx, func(t *tx) error {
 		answer = nil
-		taken, err := t.exec(`UPDATE challenges SET taken_at = $1
-			WHERE id = $2 AND user_id = $3 AND action = $4 AND action_key = $5 AND taken_at = 0 AND NOT closed AND expires_at > $1`,
-			micros(now), string(id), string(action.User), action.Code, action.Key)
-		if err != nil {
-			return err
-		}
+		var err error
 		c, err = scanChallenge(func(into ...any) error {
-			return t.get("SELECT "+challengeColumns+" WHERE id = $1", args{string(id)}, into...)
+			return t.get(`UPDATE challenges SET taken_at = $1
+				WHERE id = $2 AND user_id = $3 AND action = $4 AND action_key = $5 AND taken_at = 0 AND NOT closed AND expires_at > $1
+				RETURNING `+challengeFields, args{micros(now), string(id), string(action.User), action.Code, action.Key}, into...)
 		})
-		if err != nil && !errors.Is(err, sql.ErrNoRows) || taken == 1 {
+		if !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
 		var takenAt int64
-		var closed bool
-		switch err := t.get("SELECT taken_at, closed FROM challenges WHERE id = $1", args{string(id)}, &takenAt, &closed); {
+		c, err = scanChallenge(func(into ...any) error {
+			return t.get("SELECT taken_at, "+challengeColumns+" WHERE id = $1", args{string(id)},
+				append([]any{&takenAt}, into...)...)
+		})
+		switch {
 		case errors.Is(err, sql.ErrNoRows) || err == nil && c.Action != action:
 			answer = ceremonies.ErrNoChallenge
 		case err != nil:
 			return err
-		case takenAt != 0:
-			answer = ceremonies.ErrTaken
-		case micros(c.Expires) <= micros(now):
+		case takenAt == 0 && micros(c.Expires) <= micros(now):
 			answer = ceremonies.ErrExpired
-		default: // closed by a denial, which leaves it untaken
+		default: // taken, or closed by a denial
 			answer = ceremonies.ErrTaken
 		}
 		return nil
