@@ -58,8 +58,7 @@ func languages() map[string]texts {
 		"done.close":    "You can close this page and go back to {brand}.",
 		"done.continue": "Continue to {host}",
 
-		"note.back":  "Go back to {host}",
-		"note.close": "You can close this page and go back to {brand}.",
+		"note.back": "Go back to {host}",
 
 		"note.expired.title":     "This request has run out",
 		"note.expired.text":      "Nothing was approved. Go back to {brand} and start again.",
