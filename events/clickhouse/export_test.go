@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"strings"
 
 	"github.com/sallyport/sallyport/events"
 )
@@ -16,4 +17,11 @@ func (a *Archive) Rows(ctx context.Context, epoch events.Epoch) (n uint64, err e
 // Exec runs a statement on {table}.
 func (a *Archive) Exec(ctx context.Context, statement string) error {
 	return a.conn.Exec(ctx, a.sql(statement))
+}
+
+// Text is the answer to a query as one text.
+func (a *Archive) Text(ctx context.Context, query string) (string, error) {
+	var lines []string
+	err := a.conn.QueryRow(ctx, "SELECT groupArray(toString(tuple(*))) FROM ("+query+")").Scan(&lines)
+	return strings.Join(lines, "\n"), err
 }
