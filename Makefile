@@ -35,7 +35,9 @@ bin/shop: $(wildcard examples/shop/*) go.mod go.sum
 # The files that bin/sallyport loads at run time stand beside it.
 bin/lib/.linked: $(call modules,internal/assets)
 	@mkdir -p $(@D)
-	@ln -sf "$$(find $(CURDIR)/$(assets)/@chdb -name libchdb.so | head -n 1)" $(@D)/libchdb.so
+	@engine=$$(find $(CURDIR)/$(assets)/@chdb -name libchdb.so 2>/dev/null | head -n 1); \
+		if [ -n "$$engine" ]; then ln -sf "$$engine" $(@D)/libchdb.so; \
+		else echo "There is no ClickHouse library for this platform here: set SALLYPORT_CLICKHOUSE_LIB, or SALLYPORT_CLICKHOUSE=off."; fi
 	@ln -sf "$(CURDIR)/$(countries)" $(@D)/ip-country.mmdb
 	@touch $@
 
