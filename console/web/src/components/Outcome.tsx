@@ -16,9 +16,9 @@ export function Outcome({ value, large = false }: { value: OutcomeName; large?: 
   )
 }
 
-/** How a challenge or a review stands; nothing for states that say no more than the outcome. */
-export function StateNote({ state }: { state: State }) {
-  const { label, sentence, progress } = stateWords(state)
+/** Where the action stands; nothing for states that say no more than the outcome beside it. */
+export function StateNote({ state, outcome }: { state: State; outcome?: OutcomeName }) {
+  const { label, sentence, progress } = stateWords(state, outcome)
   if (label === '') return null
   return (
     <span className={classes.state} data-progress={progress} title={sentence}>

@@ -28,6 +28,7 @@ test.each([
 test.each([
   ['the whole text without a line', 'a && b', undefined, undefined, 'a && b'],
   ['a word', 'a && contry == "x"', 1, 6, 'contry'],
+  ['a whole path', 'a && ip.contry == "x"', 1, 6, 'ip.contry'],
   ['a word on a later line', 'true &&\n  foo', 2, 3, 'foo'],
   ['a text literal', 'a == "some text"', 1, 6, '"some text"'],
   ['an operator', 'a === b', 1, 3, '='],

@@ -79,7 +79,7 @@ export function rangeOf(text: string, line: number | undefined, column: number |
   const start = lines.slice(0, at).reduce((sum, each) => sum + each.length + 1, 0)
   const current = lines[at] ?? ''
   const from = Math.min(Math.max((column ?? 1) - 1, 0), current.length)
-  const word = /^[A-Za-z_0-9]+|^"(?:[^"\\]|\\.)*"?|^./.exec(current.slice(from))?.[0].length ?? 0
+  const word = /^[A-Za-z_]\w*(?:\.\w+)*|^\w+|^"(?:[^"\\]|\\.)*"?|^./.exec(current.slice(from))?.[0].length ?? 0
   // An error at the end of the text has nothing behind it to underline: take the character before.
   return word > 0 ? { from: start + from, to: start + from + word } : { from: start + Math.max(from - 1, 0), to: start + from }
 }

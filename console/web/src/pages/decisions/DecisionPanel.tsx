@@ -105,7 +105,7 @@ function Content({ detail, onFilter }: { detail: DecisionDetail; onFilter: Chang
       <div className={classes.top}>
         <div className={classes.verdict}>
           <Outcome value={decision.outcome} large />
-          <StateNote state={decision.state} />
+          <StateNote state={decision.state} outcome={decision.outcome} />
           <span className={classes.when} title={fullTime(decision.time)}>
             <Ago time={decision.time} />
           </span>

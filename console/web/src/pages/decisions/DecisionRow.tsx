@@ -29,7 +29,7 @@ export function DecisionRow({ decision, onFilter }: Props) {
         <Filter label={`Only ${decision.outcome.toLowerCase()}`} onClick={() => onFilter({ outcome: decision.outcome })}>
           <Outcome value={decision.outcome} />
         </Filter>
-        <StateNote state={decision.state} />
+        <StateNote state={decision.state} outcome={decision.outcome} />
       </span>
       <span role="gridcell">
         <Filter label={`Only the action ${decision.action}`} onClick={() => onFilter({ action: decision.action })}>
@@ -65,7 +65,7 @@ export function DecisionCard({ decision }: Props) {
     <>
       <span role="gridcell" className={classes.cardTop}>
         <Outcome value={decision.outcome} />
-        <StateNote state={decision.state} />
+        <StateNote state={decision.state} outcome={decision.outcome} />
         <span className={classes.cardTime}>
           <Ago time={decision.time} />
         </span>

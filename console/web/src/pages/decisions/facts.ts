@@ -33,11 +33,13 @@ export function groupFacts(facts: readonly FactValue[]): FactGroup[] {
   return [...known, ...[...groups].map(([name, found]) => ({ name, title: name, facts: found }))]
 }
 
-/** A fact's value as text. Numbers keep every digit, since rules compare them. */
+const decimals = 1e6
+
+/** A fact's value as text. Numbers keep six decimals, more than any rule is written with. */
 export function factText(fact: FactValue): string {
   const { value } = fact
   if (typeof value === 'boolean') return value ? 'yes' : 'no'
-  if (typeof value === 'number') return String(value)
+  if (typeof value === 'number') return String(Math.abs(value) < Number.MAX_SAFE_INTEGER / decimals ? Math.round(value * decimals) / decimals : value)
   if (typeof value === 'string') return fact.type === 'timestamp' ? fullTime(value) : value === '' ? '(empty)' : value
   return value === undefined || value === null ? '' : JSON.stringify(value)
 }

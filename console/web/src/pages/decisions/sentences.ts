@@ -1,6 +1,7 @@
 // Decisions in plain sentences. Pure.
 
 import type { Decision, Outcome } from '../../api/types'
+import { outcomeOf } from '../../lib/words'
 
 const verbs: Readonly<Record<Outcome, string>> = {
   ALLOW: 'Allowed',
@@ -9,8 +10,16 @@ const verbs: Readonly<Record<Outcome, string>> = {
   BLOCK: 'Blocked',
 }
 
-/** Why the outcome is what it is. */
-export function why(decision: Pick<Decision, 'outcome' | 'reason' | 'rule' | 'ruleName' | 'action' | 'set' | 'matches'>): string {
+// What the policy for people without a passkey did instead of a challenge.
+const policies: Readonly<Record<Outcome, string>> = {
+  ALLOW: 'let the action go ahead',
+  CHALLENGE: 'asked for a passkey first',
+  REVIEW: 'sent the action to review',
+  BLOCK: 'blocked the action',
+}
+
+/** Why the action was decided as it was. */
+export function why(decision: Pick<Decision, 'outcome' | 'state' | 'reason' | 'rule' | 'ruleName' | 'action' | 'set' | 'matches'>): string {
   const verb = verbs[decision.outcome]
   const rule = decision.ruleName || decision.rule
   switch (decision.reason) {
@@ -22,8 +31,10 @@ export function why(decision: Pick<Decision, 'outcome' | 'reason' | 'rule' | 'ru
     }
     case 'fail-mode':
       return `${verb} because the rules could not decide (a rule failed or a signal was late): this is the failure outcome for ${decision.action}.`
-    case 'enrolment-policy':
-      return `${verb} because the person has no passkey to be challenged with${rule === undefined ? '' : `, after the rule “${rule}” matched`}: this is the policy for ${decision.action}.`
+    case 'enrolment-policy': {
+      const asked = rule === undefined ? `The default for ${decision.action} is a challenge` : `The rule “${rule}” asks for a challenge`
+      return `${asked}, but the person has no passkey: the policy ${policies[outcomeOf(decision.state)]}.`
+    }
     case 'management':
       return `${verb} because changing passkeys always asks for proof from somebody who has one.`
   }
@@ -39,7 +50,7 @@ export function shortWhy(decision: Pick<Decision, 'reason' | 'rule' | 'ruleName'
     case 'fail-mode':
       return 'Failure outcome'
     case 'enrolment-policy':
-      return 'No passkey'
+      return `${decision.ruleName || decision.rule || 'Default'}, no passkey`
     case 'management':
       return 'Passkey change'
   }

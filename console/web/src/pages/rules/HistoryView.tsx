@@ -4,12 +4,14 @@ import { useQuery } from '@tanstack/react-query'
 import { versionsQuery } from '../../api/queries'
 import { ErrorNotice } from '../../components/Notice'
 import { Ago } from '../../components/Time'
+import { useAuthorName } from '../../lib/author'
 import action from './ActionView.module.css'
 import classes from './HistoryView.module.css'
 
 /** Every published set: who, when and why. */
 export function HistoryView({ inForce }: { inForce: number }) {
   const versions = useQuery(versionsQuery)
+  const authorName = useAuthorName()
   return (
     <>
       <header className={action.header}>
@@ -28,7 +30,7 @@ export function HistoryView({ inForce }: { inForce: number }) {
               <div className={classes.text}>
                 <span>{version.note || <span className="dim">No note</span>}</span>
                 <span className={classes.by}>
-                  {version.author}, <Ago time={version.publishedAt} />
+                  {authorName(version.author)}, <Ago time={version.publishedAt} />
                 </span>
               </div>
               {version.number === inForce && <span className={classes.now}>in force</span>}

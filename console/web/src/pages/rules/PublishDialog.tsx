@@ -6,6 +6,7 @@ import { answerOf, api, ApiError } from '../../api/client'
 import { rulesQuery, versionsQuery } from '../../api/queries'
 import type { RuleSet, RuleSetHead } from '../../api/types'
 import { ErrorNotice, Notice } from '../../components/Notice'
+import { useAuthorName } from '../../lib/author'
 import { count } from '../../lib/format'
 import { definitionOf } from '../../rules/draft'
 import { placeName } from '../../rules/problems'
@@ -39,6 +40,7 @@ function Content({ onClose, inForce, state, check, onPublished }: Props) {
   const [note, setNote] = useState('')
   const [missing, setMissing] = useState(false)
   const client = useQueryClient()
+  const authorName = useAuthorName()
   const publish = useMutation({
     mutationFn: () => {
       const definition = definitionOf(draft)
@@ -61,7 +63,7 @@ function Content({ onClose, inForce, state, check, onPublished }: Props) {
     return (
       <div className={classes.content}>
         <Notice tone="warning" title="Somebody was faster.">
-          {inForce.author} published set {inForce.number} while you were editing set {draft.base}
+          {authorName(inForce.author)} published set {inForce.number} while you were editing set {draft.base}
           {inForce.note ? `: “${inForce.note}”` : ''}. Nothing of yours is lost.
         </Notice>
         <Group gap="xs" justify="flex-end">

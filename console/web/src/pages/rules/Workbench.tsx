@@ -5,9 +5,10 @@ import { useCallback, useMemo, useState } from 'react'
 import { vocabularyQuery } from '../../api/queries'
 import type { RuleSet, RuleSetHead } from '../../api/types'
 import { Notice } from '../../components/Notice'
+import { useAuthorName } from '../../lib/author'
 import { count } from '../../lib/format'
 import { readable } from '../../rules/cel'
-import { diff } from '../../rules/diff'
+import { countChanges, diff } from '../../rules/diff'
 import { findAction, otherwiseKey, type Draft } from '../../rules/draft'
 import { ActionNav } from './ActionNav'
 import { ActionView } from './ActionView'
@@ -37,6 +38,7 @@ export function Workbench({ inForce, readOnly }: { inForce: RuleSet; readOnly: b
   const state = useDraft(inForce)
   const { draft, dispatch } = state
   const check = useCheck(draft)
+  const authorName = useAuthorName()
   const vocabulary = useQuery(vocabularyQuery)
   const facts = useMemo(() => readable(vocabulary.data ?? [], draft.fields), [vocabulary.data, draft.fields])
   const [publishing, setPublishing] = useState(false)
@@ -64,9 +66,9 @@ export function Workbench({ inForce, readOnly }: { inForce: RuleSet; readOnly: b
         <div className={classes.column}>
           {readOnly && <Notice>You can read the rules. Publishing needs the role of an analyst.</Notice>}
           {overtaken && (
-            <Notice tone="warning" title={`Set ${inForce.number} was published by ${inForce.author} while you were editing set ${draft.base}.`}>
-              It changed {count(diff(draft.original, inForce.definition).flatMap(({ entries }) => entries).length, 'thing')}. When you publish, you choose
-              what happens to {inForce.author === '' ? 'that' : 'their changes'}.
+            <Notice tone="warning" title={`Set ${inForce.number} was published by ${authorName(inForce.author)} while you were editing set ${draft.base}.`}>
+              It changed {count(countChanges(diff(draft.original, inForce.definition)), 'thing')}. When you publish, you see what your version would change in
+              it.
             </Notice>
           )}
           {search.view === 'history' ?
