@@ -28,7 +28,7 @@ stop() {
 	wait
 }
 trap stop EXIT
-trap 'stop; exit 130' INT
+trap 'stop; exit 0' INT # the usual way to end
 trap 'stop; exit 143' TERM
 
 rm -f "$banner"
