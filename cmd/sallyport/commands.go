@@ -77,7 +77,7 @@ overwritten.` + clientHelp,
 		},
 		{
 			name: "operator invite", group: "Operators",
-			short: "print a one-time link that registers a console operator",
+			short: "print a one-time link that registers an operator",
 			long: `Asks a running server for a link that lets one person register a passkey for
 the console. Roles: administrator (invites operators), analyst (publishes
 rules), reviewer (reads).` + clientHelp,
@@ -187,7 +187,7 @@ Usage: sallyport COMMAND [flags]
 		}
 		fmt.Fprintf(w, "  %-24s %s\n", strings.TrimSpace(c.name+" "+c.args), c.short)
 	}
-	fmt.Fprint(w, "\n`sallyport help serve` lists every setting; `sallyport help COMMAND` explains one.\n")
+	fmt.Fprint(w, "\n`sallyport help serve` lists every setting, `sallyport help COMMAND` explains it.\n")
 }
 
 // help explains the command named by words, or lists all.

@@ -89,5 +89,14 @@ func dispatch(ctx context.Context, args []string, io IO) error {
 			return c.call(ctx, args[words:], io)
 		}
 	}
+	var family []string
+	for _, c := range commands() {
+		if first, second, _ := strings.Cut(c.name, " "); first == args[0] {
+			family = append(family, second)
+		}
+	}
+	if len(family) > 0 {
+		return &UsageError{Message: fmt.Sprintf("%s needs one of %s", args[0], strings.Join(family, ", "))}
+	}
 	return &UsageError{Message: fmt.Sprintf("there is no command %q", args[0])}
 }

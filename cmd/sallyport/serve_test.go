@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	sallyport "github.com/sallyport/sallyport/cmd/sallyport"
 	"github.com/sallyport/sallyport/events"
@@ -183,6 +184,7 @@ func TestRulesTravelThroughTheCommandLine(t *testing.T) {
 		{"no file", env, []string{"rules", "apply", file + "x"}, 1, "no such file"},
 		{"no argument", env, []string{"rules", "apply"}, 2, "usage: sallyport rules apply FILE"},
 		{"unknown command", env, []string{"rulez"}, 2, "no command"},
+		{"half a command", env, []string{"rules"}, 2, "rules needs one of apply, export, check"},
 		{"unknown flag", env, []string{"serve", "--colour"}, 2, "colour"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -360,14 +362,52 @@ func relayOneEvent(t *testing.T, data string) events.Position {
 	return seen
 }
 
-func TestTheArchiveComesUpBesideTheServer(t *testing.T) {
+// TestALogBehindTheArchiveStopsTheServer loses the log and the stream, but not
+// the archive.
+func TestALogBehindTheArchiveStopsTheServer(t *testing.T) {
 	data := dataFolder(t)
-	server, stop := serve(t, settings(data, "SALLYPORT_CLICKHOUSE", "embedded", "SALLYPORT_CLICKHOUSE_LIB", library(t)))
-	status, answer := call(t, http.MethodGet, server.URL()+"/readyz", "")
-	if status != http.StatusOK {
-		t.Errorf("readyz answered %d: %v", status, answer)
-	}
+	env := settings(data, "SALLYPORT_CLICKHOUSE", "embedded", "SALLYPORT_CLICKHOUSE_LIB", library(t))
+	server, stop := serve(t, env)
+	call(t, http.MethodPost, server.URL()+"/v1/users/u1/actions/payment", `{"custom":{"amount":20}}`)
+	untilArchived(t, server.URL())
 	stop()
+	for _, lost := range []string{"sallyport.db", "sallyport.db-wal", "sallyport.db-shm", "nats"} {
+		if err := os.RemoveAll(filepath.Join(data, lost)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, _, stderr := command(t, env, "serve") // ends by itself
+	if code != 1 || !strings.Contains(stderr, "the archive has seen") {
+		t.Fatalf("code %d: %s", code, stderr)
+	}
+	code, out, stderr := command(t, env, "recover")
+	if code != 0 || !strings.Contains(out, "accepted") {
+		t.Fatalf("recover: code %d: %s%s", code, out, stderr)
+	}
+	server, _ = serve(t, env)
+	untilArchived(t, server.URL())
+}
+
+// untilArchived waits until the archive holds everything.
+func untilArchived(t *testing.T, url string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for {
+		_, answer := call(t, http.MethodGet, url+"/readyz", "")
+		for _, part := range answer["parts"].([]any) {
+			if part := part.(map[string]any); part["name"] == "archive" && part["state"] == "ok" && part["lag"] == 0.0 {
+				return
+			}
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			t.Fatalf("the archive does not keep up: %v", answer)
+		}
+	}
 }
 
 // library finds ClickHouse's engine among the installed packages.
