@@ -187,7 +187,7 @@ Usage: sallyport COMMAND [flags]
 		}
 		fmt.Fprintf(w, "  %-24s %s\n", strings.TrimSpace(c.name+" "+c.args), c.short)
 	}
-	fmt.Fprint(w, "\n`sallyport help serve` lists the settings, `sallyport help COMMAND` explains one.\n")
+	fmt.Fprint(w, "\n`sallyport help serve` lists the settings, `sallyport help COMMAND` the flags.\n")
 }
 
 // help explains the command named by words, or lists all.
