@@ -2,7 +2,7 @@ import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirec
 
 import { prefix } from './lib/prefix'
 import { parseSearch, stringifySearch } from './lib/search'
-import { LostPage } from './pages/LostPage'
+import { BrokenPage, LostPage } from './pages/LostPage'
 import { RegisterPage } from './pages/access/RegisterPage'
 import { DecisionsPage } from './pages/decisions/DecisionsPage'
 import { readSearch, type DecisionsSearch } from './pages/decisions/filters'
@@ -46,6 +46,7 @@ export const makeRouter = () =>
     parseSearch,
     stringifySearch,
     defaultPreload: 'intent',
+    defaultErrorComponent: BrokenPage,
     scrollRestoration: false,
   })
 

@@ -20,6 +20,8 @@ export interface DecisionListHandle {
 interface Props {
   handle: Ref<DecisionListHandle>
   feed: Feed
+  /** What the list is about; another value starts at the top again. */
+  about: string
   current: string | undefined
   opened: string | undefined
   compact: boolean
@@ -38,7 +40,7 @@ const rowHeight = 34 // px, as in the style sheet
 const cardHeight = 66
 const pointingMs = 1500
 
-export function DecisionList({ handle, feed, current, opened, compact, narrow, offerWaiting, idOf, onOpen, onCurrent, onFilter, onScrolled, onPointing }: Props) {
+export function DecisionList({ handle, feed, about, current, opened, compact, narrow, offerWaiting, idOf, onOpen, onCurrent, onFilter, onScrolled, onPointing }: Props) {
   const { rows } = feed
   const scroller = useRef<HTMLDivElement>(null)
   const height = narrow ? cardHeight : rowHeight
@@ -49,8 +51,12 @@ export function DecisionList({ handle, feed, current, opened, compact, narrow, o
     getItemKey: (index) => rows[index]?.position ?? index,
     overscan: 12,
     scrollPaddingStart: narrow ? 0 : rowHeight,
+    scrollPaddingEnd: rowHeight,
   })
   useEffect(() => virtual.measure(), [height, virtual])
+  useEffect(() => {
+    void scroller.current?.scrollTo({ top: 0 })
+  }, [about])
 
   // Rows that move under the pointer are clicked by mistake: they rest while it moves.
   const pointer = useRef<ReturnType<typeof setTimeout>>(undefined)
@@ -119,56 +125,59 @@ export function DecisionList({ handle, feed, current, opened, compact, narrow, o
       <div
         ref={scroller}
         className={classes.scroller}
-        role="grid"
-        aria-label="Decisions, newest first"
-        aria-rowcount={hasMore ? -1 : rows.length + 1}
-        aria-busy={feed.isChanging || feed.isPending}
         data-compact={compact || undefined}
         data-narrow={narrow || undefined}
         onScroll={(event) => onScrolled(event.currentTarget.scrollTop > height)}
         onPointerMove={moved}
         onKeyDown={onKeyDown}
       >
-        {!narrow && (
-          <div role="row" aria-rowindex={1} className={classes.head}>
-            <span role="columnheader">Time</span>
-            <span role="columnheader">Outcome</span>
-            <span role="columnheader">Action</span>
-            <span role="columnheader">User</span>
-            <span role="columnheader">Why</span>
-            <span role="columnheader" data-extra>From</span>
-            <span role="columnheader" data-extra>Device</span>
-            <span role="columnheader" data-extra className={classes.right}>Took</span>
-          </div>
-        )}
-        {feed.isPending ?
-          <Skeleton narrow={narrow} />
-        : <div className={classes.rows} role="rowgroup" data-changing={feed.isChanging || undefined} style={{ height: virtual.getTotalSize() }}>
-            {items.map((item) => {
-              const decision = rows[item.index]
-              if (decision === undefined) return null
-              const id = idOf(decision)
-              return (
-                <div
-                  key={item.key}
-                  role="row"
-                  aria-rowindex={item.index + 2}
-                  aria-selected={id === opened}
-                  data-index={item.index}
-                  data-current={id === current || undefined}
-                  data-arrived={feed.arrived.has(decision.position) || undefined}
-                  tabIndex={item.index === tabbable ? 0 : -1}
-                  className={narrow ? classes.card : classes.row}
-                  style={{ height, transform: `translateY(${item.start}px)` }}
-                  onClick={() => onOpen(id)}
-                  onFocus={() => onCurrent(id)}
-                >
-                  <View decision={decision} onFilter={onFilter} />
-                </div>
-              )
-            })}
-          </div>
-        }
+        <div
+          role="grid"
+          aria-label="Decisions, newest first"
+          aria-rowcount={hasMore ? -1 : rows.length + 1}
+          aria-busy={feed.isChanging || feed.isPending}
+        >
+          {!narrow && (
+            <div role="row" aria-rowindex={1} className={classes.head}>
+              <span role="columnheader">Time</span>
+              <span role="columnheader">Outcome</span>
+              <span role="columnheader">Action</span>
+              <span role="columnheader">User</span>
+              <span role="columnheader">Why</span>
+              <span role="columnheader" data-extra>From</span>
+              <span role="columnheader" data-extra>Device</span>
+              <span role="columnheader" data-extra className={classes.right}>Took</span>
+            </div>
+          )}
+          {feed.isPending ?
+            <Skeleton narrow={narrow} />
+          : <div className={classes.rows} role="rowgroup" data-changing={feed.isChanging || undefined} style={{ height: virtual.getTotalSize() }}>
+              {items.map((item) => {
+                const decision = rows[item.index]
+                if (decision === undefined) return null
+                const id = idOf(decision)
+                return (
+                  <div
+                    key={item.key}
+                    role="row"
+                    aria-rowindex={item.index + 2}
+                    aria-selected={id === opened}
+                    data-index={item.index}
+                    data-current={id === current || undefined}
+                    data-arrived={feed.arrived.has(decision.position) || undefined}
+                    tabIndex={item.index === tabbable ? 0 : -1}
+                    className={narrow ? classes.card : classes.row}
+                    style={{ height, transform: `translateY(${item.start}px)` }}
+                    onClick={() => onOpen(id)}
+                    onFocus={() => onCurrent(id)}
+                  >
+                    <View decision={decision} onFilter={onFilter} />
+                  </div>
+                )
+              })}
+            </div>
+          }
+        </div>
         {!feed.isPending && (
           <div className={classes.foot}>
             {isLoadingMore && <Loader size="xs" aria-label="Loading older decisions" />}

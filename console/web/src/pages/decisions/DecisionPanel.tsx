@@ -154,7 +154,7 @@ function Id({ name, value, onFilter }: { name: string; value: string; onFilter?:
         <span className={classes.idText}>{value}</span>
         <CopyButton text={value} name={name.toLowerCase()} size="xs" />
         {onFilter !== undefined && (
-          <Button size="compact-xs" variant="subtle" onClick={onFilter} aria-label={`Show only ${name.toLowerCase()} ${value}`}>
+          <Button size="compact-xs" variant="subtle" onClick={onFilter} aria-label={`Only this ${name.toLowerCase()}: ${value}`}>
             Only this
           </Button>
         )}

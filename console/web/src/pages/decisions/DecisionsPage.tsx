@@ -13,7 +13,7 @@ import { DecisionPanel } from './DecisionPanel'
 import { NothingFound } from './NothingFound'
 import { FilterBar } from './FilterBar'
 import { FirstRun } from './FirstRun'
-import { canBeLive, filtersOf, readId, withFilters, writeId, type DecisionsSearch } from './filters'
+import { canBeLive, filtersOf, readId, readSearch, withFilters, writeId, type DecisionsSearch } from './filters'
 import { useFeed } from './useFeed'
 import classes from './DecisionsPage.module.css'
 
@@ -22,7 +22,8 @@ const idOf = (decision: Decision) => writeId(decision)
 export function DecisionsPage() {
   const search = useSearch({ from: '/inside/decisions' })
   const navigate = useNavigate({ from: '/decisions' })
-  const filters = useMemo(() => filtersOf(search), [search])
+  // The router passes on what it does not know; readSearch drops it and fixes the order.
+  const filters = useMemo(() => filtersOf(readSearch({ ...search })), [search])
   const narrow = useMediaQuery('(max-width: 900px)') ?? false
 
   const [live, setLive] = useState(() => readStored(sessionStorage, 'live') !== 'off')
@@ -121,6 +122,7 @@ export function DecisionsPage() {
             <DecisionList
               handle={list}
               feed={feed}
+              about={JSON.stringify(filters)}
               current={current}
               opened={search.open}
               compact={opened !== undefined}

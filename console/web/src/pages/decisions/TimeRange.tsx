@@ -16,7 +16,7 @@ export function TimeRange({ filters, onChange }: { filters: Filters; onChange: C
   const chosen = absolute ? undefined : (filters.range ?? defaultRange)
   const label = rangeLabel(filters, (time) => localInput(time).replace('T', ' '))
   return (
-    <Popover opened={custom} onChange={setCustom} position="bottom-start" shadow="md" trapFocus returnFocus>
+    <Popover opened={custom} onChange={setCustom} position="bottom-start" shadow="md" trapFocus returnFocus withRoles={false}>
       <Popover.Target>
         <span>
           <Menu position="bottom-start" shadow="md" width={200}>
@@ -46,7 +46,7 @@ export function TimeRange({ filters, onChange }: { filters: Filters; onChange: C
           </Menu>
         </span>
       </Popover.Target>
-      <Popover.Dropdown>
+      <Popover.Dropdown role="dialog" aria-label="Between two times">
         <Between
           filters={filters}
           onApply={(from, to) => {

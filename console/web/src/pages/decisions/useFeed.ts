@@ -78,13 +78,15 @@ export function useFeed(filters: Filters, live: boolean, held: boolean): Feed {
   const absorbed = useRef<unknown>(undefined)
   useEffect(() => {
     if (newest === undefined || !settled || pages === undefined) return
+    // The first poll only closes the distance to the list; what later ones bring has arrived.
+    const isFirst = absorbed.current !== key
+    absorbed.current = key
     const next = absorb(pages, newest, held)
     if (next === pages) return
-    if (!held && absorbed.current === key) {
+    if (!held && !isFirst) {
       const before = new Set(rowsOf(pages).map(({ position }) => position))
       setArrived(new Set(newest.decisions.map(({ position }) => position).filter((position) => !before.has(position))))
     }
-    absorbed.current = key
     show(next)
   }, [held, key, newest, pages, settled, show])
 
