@@ -137,4 +137,4 @@ run(async () => {
   });
 
   await step("the page has nothing to complain about", async () => clean(laptop));
-}, browser.close);
+}, browser.close, browser.explain);

@@ -25,6 +25,9 @@ const platform = {
   hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true,
 };
 
+// The complaints of every device's pages.
+const complaints = [];
+
 // openBrowser starts Chromium with a fresh profile.
 export async function openBrowser(executablePath) {
   const profile = fs.mkdtempSync(path.join(os.tmpdir(), "sp-profile-"));
@@ -35,8 +38,10 @@ export async function openBrowser(executablePath) {
   context.setDefaultTimeout(15_000);
   return {
     context,
-    // photograph shows every open page, for the person who looks into a failure.
-    photograph: async (folder) => {
+    // explain tells what the pages complained about and photographs them, for the
+    // person who looks into a failure.
+    explain: async (folder) => {
+      for (const trouble of complaints) if (trouble.length > 0) console.error(trouble.join("\n"));
       if (!folder) return;
       fs.mkdirSync(folder, { recursive: true });
       for (const [i, page] of context.pages().entries()) {
@@ -59,6 +64,7 @@ export async function openDevice(context, options = {}) {
   await protocol.send("WebAuthn.enable", { enableUI: false });
   const { authenticatorId } = await protocol.send("WebAuthn.addVirtualAuthenticator", { options: { ...platform, ...options } });
   const trouble = [];
+  complaints.push(trouble);
   page.on("pageerror", (error) => trouble.push(`${page.url()}: uncaught ${error.stack ?? error}`));
   page.on("console", (message) => {
     if (message.type() === "error" || message.type() === "warning") trouble.push(`${page.url()}: ${message.type()} ${message.text()} ${message.location().url}`);
@@ -114,11 +120,18 @@ export async function accessible(page, where) {
 }
 
 // settled waits until no animation or transition runs, so that neither axe nor a
-// screenshot sees a colour half way.
+// screenshot sees a colour half way. A change of the colour scheme starts
+// transitions only after the page has heard of it: hence the frames in between.
 async function settled(page) {
   await page.evaluate(async () => {
-    const finite = document.getAnimations().filter((animation) => animation.effect?.getComputedTiming().iterations !== Infinity);
-    await Promise.allSettled(finite.map((animation) => animation.finished));
+    const frame = () => new Promise((drawn) => requestAnimationFrame(drawn));
+    for (let quiet = 0; quiet < 3; quiet++) {
+      await frame();
+      const running = document.getAnimations().filter((animation) =>
+        animation.playState === "running" && animation.effect?.getComputedTiming().iterations !== Infinity);
+      if (running.length > 0) quiet = -1;
+      await Promise.allSettled(running.map((animation) => animation.finished));
+    }
   });
 }
 

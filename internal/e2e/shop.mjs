@@ -151,4 +151,4 @@ run(async () => {
   await consoleSteps({ browser, customer, pay, approve, atShop, heading, paid, denied, invite, url, shop, shots });
 
   await step("no page complained and no policy was violated", async () => clean(customer));
-}, browser.close, () => browser.photograph(shots));
+}, browser.close, () => browser.explain(shots));
