@@ -17,9 +17,12 @@ const (
 	aimCallers  = 32
 	aimMemory   = 120 // MiB resident, less is better
 	aimRestart  = 3   // seconds to ready on a folder with data, less is better
-	warmUp      = time.Second
 	stopTimeout = 30 * time.Second
 )
+
+// longestWarmUp bounds the load before each stretch, which is as long as the
+// stretch itself when that is shorter.
+const longestWarmUp = time.Second
 
 var callers = []int{1, 32, 256}
 
@@ -123,7 +126,7 @@ func stretch(ctx context.Context, c Config, pid int, address string, n int, pref
 		}
 		return result, err
 	}
-	if _, err := one(prefix+"-warm", warmUp); err != nil {
+	if _, err := one(prefix+"-warm", min(c.Stretch, longestWarmUp)); err != nil {
 		return sample{}, err
 	}
 	cpu, err := process.CPU(pid)

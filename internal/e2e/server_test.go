@@ -327,27 +327,6 @@ func (a *archive) query(ctx context.Context, sql string) ([][]string, error) {
 	return rows, nil
 }
 
-// numbers returns the single row of a statement as numbers.
-func (a *archive) numbers(t *testing.T, sql string) []int {
-	t.Helper()
-	rows, err := a.query(t.Context(), sql)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(rows) != 1 {
-		t.Fatalf("%s: %d rows", sql, len(rows))
-	}
-	var numbers []int
-	for _, column := range rows[0] {
-		n, err := strconv.Atoi(column)
-		if err != nil {
-			t.Fatalf("%s: %q is no number", sql, column)
-		}
-		numbers = append(numbers, n)
-	}
-	return numbers
-}
-
 // command runs the binary as a person would and returns what it printed and its
 // exit code.
 func command(t *testing.T, environment []string, arguments ...string) (stdout, stderr string, code int) {

@@ -24,9 +24,8 @@ func CPU(pid int) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	// Fields 14 and 15 of proc(5); the first here is field 3.
-	user, err1 := strconv.ParseInt(fields[14-3], 10, 64)
-	system, err2 := strconv.ParseInt(fields[15-3], 10, 64)
+	user, err1 := strconv.ParseInt(fields[statUser], 10, 64)
+	system, err2 := strconv.ParseInt(fields[statSystem], 10, 64)
 	if err := errors.Join(err1, err2); err != nil {
 		return 0, fmt.Errorf("read processor time of %d: %w", pid, err)
 	}
@@ -68,7 +67,7 @@ func Children(pid int) ([]int, error) {
 		if err != nil {
 			return false, err
 		}
-		return fields[4-3] == strconv.Itoa(pid) && fields[3-3] != "Z", nil
+		return fields[statParent] == strconv.Itoa(pid) && fields[statState] != "Z", nil
 	})
 }
 
@@ -118,6 +117,14 @@ func each(is func(pid int) (bool, error)) ([]int, error) {
 	}
 	return found, nil
 }
+
+// Indexes into what stat returns: the number of the field in proc(5), less three.
+const (
+	statState  = 0
+	statParent = 1
+	statUser   = 11 // ticks in user mode
+	statSystem = 12 // ticks in kernel mode
+)
 
 // stat returns the fields of /proc/PID/stat from the third on (state, parent,
 // ...). The second, the name in parentheses, may itself hold blanks.
