@@ -102,7 +102,7 @@ func (k *call) secret(accepted [][sha256.Size]byte) error {
 		}
 		err = errWrongCredential
 	}
-	k.Response().Header()["WWW-Authenticate"] = headerBasic
+	k.Response().Header().Set("WWW-Authenticate", challengeBasic)
 	return unauthorized(err)
 }
 

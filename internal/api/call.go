@@ -91,8 +91,8 @@ func (k *call) fail(err error) {
 		seconds := int((k.problem.RetryAfter + time.Second - 1) / time.Second)
 		k.Response().Header().Set("Retry-After", strconv.Itoa(seconds))
 	}
-	if header := k.Response().Header(); k.problem.Status == http.StatusUnauthorized && header["WWW-Authenticate"] == nil {
-		header["WWW-Authenticate"] = headerBearer
+	if header := k.Response().Header(); k.problem.Status == http.StatusUnauthorized && header.Get("WWW-Authenticate") == "" {
+		header.Set("WWW-Authenticate", challengeBearer)
 	}
 	body := wireError{
 		Error: k.problem.Code, ErrorCode: k.problem.Code, ErrorDescription: k.problem.Description,
@@ -195,12 +195,16 @@ func (k *call) write(status int, body []byte) error {
 // done200 is the answer of calls that have nothing to say.
 var done200 = []byte(`{"success":true}` + "\n")
 
+// What an unauthorized caller is told to send.
+const (
+	challengeBasic  = `Basic realm="sallyport"` // a browser that reads it asks for a password
+	challengeBearer = `Bearer realm="sallyport"`
+)
+
 // Header values that are shared by all answers, so that setting them allocates
 // nothing. They must never be changed in place.
 var (
 	headerJSON    = []string{"application/json"}
-	headerBasic   = []string{`Basic realm="sallyport"`} // a browser that reads it asks for a password
-	headerBearer  = []string{`Bearer realm="sallyport"`}
 	headerNosniff = []string{"nosniff"}
 	headerNoStore = []string{"no-store"}
 	headerHSTS    = []string{"max-age=31536000"}

@@ -214,7 +214,7 @@ func (e *Engine) run(ctx context.Context, ready func()) error {
 		}
 	}
 	_, _ = io.Copy(io.Discard, output) // a line too long for the scanner must not block the child
-	err = child.Wait()
+	_ = child.Wait()                   // how it ended is read from its state
 	close(ended)
 	reason := fmt.Errorf("ClickHouse's engine ended (%s)", child.ProcessState)
 	if line := said.last(); line != "" {

@@ -107,7 +107,7 @@ func (l *library) open(options []string) (*connection, error) {
 // end in it, cuts it at an empty line and carries out what follows.
 func (c *connection) run(sql []byte, format string, use func(result []byte) error) error {
 	if len(bytes.TrimSpace(sql)) == 0 {
-		return errors.New("Code: 62. DB::Exception: Empty query. (SYNTAX_ERROR)")
+		return exception("Code: 62. DB::Exception: Empty query. (SYNTAX_ERROR)")
 	}
 	name := []byte(format)
 	result := c.lib.query(*c.handle, unsafe.Pointer(&sql[0]), uintptr(len(sql)), unsafe.Pointer(&name[0]), uintptr(len(name)))
@@ -127,7 +127,7 @@ func (c *connection) insert(sql []byte, format string, data io.Reader) error {
 	runtime.KeepAlive(name)
 	defer c.lib.insertDestroy(stream)
 	if text := c.lib.insertFailure(stream); text != "" {
-		return errors.New(text)
+		return exception(text)
 	}
 	chunk := make([]byte, chunkSize)
 	for whole := false; !whole; {
@@ -139,7 +139,7 @@ func (c *connection) insert(sql []byte, format string, data io.Reader) error {
 		if n > 0 && c.lib.insertAppend(stream, unsafe.Pointer(&chunk[0]), uintptr(n)) != 0 {
 			text := c.lib.insertFailure(stream)
 			c.lib.insertCancel(stream)
-			return errors.New(cmp.Or(text, "Code: 1002. DB::Exception: The engine takes no more data. (UNKNOWN_EXCEPTION)"))
+			return exception(cmp.Or(text, "Code: 1002. DB::Exception: The engine takes no more data. (UNKNOWN_EXCEPTION)"))
 		}
 	}
 	return c.finish(c.lib.insertDone(stream), func([]byte) error { return nil })
@@ -159,14 +159,19 @@ func fill(data io.Reader, chunk []byte) (n int, err error) {
 // chunkSize is how much of an insert's data goes to the engine at a time.
 const chunkSize = 256 << 10
 
+// exception is an error in ClickHouse's own words, which clients parse.
+type exception string
+
+func (e exception) Error() string { return string(e) }
+
 // finish reads a result and frees it.
 func (c *connection) finish(result unsafe.Pointer, use func(result []byte) error) error {
 	if result == nil {
-		return errors.New("Code: 1002. DB::Exception: The engine gave no result. (UNKNOWN_EXCEPTION)")
+		return exception("Code: 1002. DB::Exception: The engine gave no result. (UNKNOWN_EXCEPTION)")
 	}
 	defer c.lib.destroy(result)
 	if text := c.lib.failure(result); text != "" {
-		return errors.New(text)
+		return exception(text)
 	}
 	n := c.lib.length(result)
 	if n == 0 {
