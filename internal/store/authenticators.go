@@ -186,6 +186,7 @@ func countMethods(t *tx, user events.UserID) error {
 			passkeys++
 		}
 	}
+	t.touch(user)
 	_, err = t.exec("UPDATE users SET methods = $1, passkeys = $2 WHERE id = $3", joinMethods(methods), int64(passkeys), string(user))
 	return err
 }

@@ -222,6 +222,7 @@ func denyAction(t *tx, id events.ActionID, at int64) error {
 	if err := moveAction(t, id, events.StateChallengeFailed, at); err != nil {
 		return err
 	}
+	t.touch(id.User)
 	if _, err := t.exec("UPDATE users SET generation = generation + 1 WHERE id = $1", string(id.User)); err != nil {
 		return err
 	}

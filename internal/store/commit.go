@@ -163,7 +163,9 @@ func (s *Store) transact(members []*member) error {
 			return fmt.Errorf("number events: %w: %w", engine.ErrUnavailable, err)
 		}
 	}
-	if err := t.do("COMMIT"); err != nil {
+	err = t.do("COMMIT")
+	s.profiles.forget(t.touched) // also when nobody knows
+	if err != nil {
 		t.rollback()
 		return fmt.Errorf("%w: %w: %w", engine.ErrUnavailable, errCommit, err)
 	}
@@ -181,7 +183,7 @@ func (s *Store) beginGroup(ctx context.Context) (*tx, error) {
 		c.drop()
 		return nil, err
 	}
-	t := &tx{session: c}
+	t := &tx{session: c, profiles: &s.profiles}
 	var epoch, seq int64
 	if err := t.get(s.dialect.lockHead(), nil, &t.life, &epoch, &seq); err != nil {
 		c.rollback()

@@ -62,9 +62,9 @@ const databaseFile = "sallyport.db"
 
 // Settings of the SQLite connections.
 const (
-	writerCache = 16 << 10 // KiB of pages; holds the pages of the largest group
-	readerCache = 256      // KiB of pages, each reader; every commit empties it, and emptying costs by its size
-	walPages    = 8000     // of 4 KiB, between checkpoints; pages written often are then copied once
+	writerCache = 2 << 10 // KiB of pages; holds the pages of the largest group
+	readerCache = 1024    // KiB of pages, each reader; every commit empties it, and emptying costs by its size
+	walPages    = 4000    // of 4 KiB, between checkpoints; pages written often are then copied once
 )
 
 // openSQLite opens the one writer and the readers. The folder is locked and the

@@ -127,6 +127,7 @@ func (f *finish) prove() (reason string, refusal, err error) {
 		return ceremonies.ReasonActionNotOpen, ceremonies.ErrNotOpen, nil
 	}
 	at, user, p := micros(f.At), string(f.Challenge.Action.User), f.Proof
+	f.touch(f.Challenge.Action.User)
 	found, err := f.exec(`UPDATE authenticators SET credential = $1, synced = $2, backed_up = $3, sign_count = $4, last_verified_at = $5
 		WHERE id = $6 AND user_id = $7`, orNull(p.Credential), p.Synced, p.BackedUp, int64(p.SignCount), at, string(p.ID), user)
 	if err != nil {
@@ -154,7 +155,7 @@ func (f *finish) prove() (reason string, refusal, err error) {
 		return "", nil, err
 	}
 	if device != "" {
-		err = knowDevice(f.tx, user, device, at)
+		err = knowDevice(f.tx, id.User, device, at)
 	}
 	return "", nil, err
 }

@@ -133,6 +133,17 @@ type tx struct {
 	head   events.Position // of the last event numbered so far
 	logged []events.Event
 	erased bool // personal values of earlier events are gone
+
+	profiles *profiles
+	touched  map[events.UserID]bool // people whose profile this transaction changes
+}
+
+// touch says that a statement changes what a profile tells of a person.
+func (t *tx) touch(user events.UserID) {
+	if t.touched == nil {
+		t.touched = map[events.UserID]bool{}
+	}
+	t.touched[user] = true
 }
 
 // place is where the next event will stand. It is final only for a member that

@@ -68,7 +68,11 @@ func decided(d *engine.Decision, body []byte) (events.ActionTracked, error) {
 
 // Profile implements engine.Recorder.
 func (s *Store) Profile(ctx context.Context, user events.UserID, device string) (engine.Profile, error) {
-	p := engine.Profile{Known: true}
+	p, mark, found := s.profiles.get(user, device)
+	if found {
+		return p, nil
+	}
+	p = engine.Profile{Known: true}
 	var created, verified int64
 	var methods string
 	err := s.quick(ctx).get(`SELECT email, phone, username, methods, passkeys, last_verified_at, generation, created_at,
@@ -83,6 +87,7 @@ func (s *Store) Profile(ctx context.Context, user events.UserID, device string) 
 	}
 	p.Methods = splitMethods(methods)
 	p.LastVerifiedAt, p.CreatedAt = instant(verified), instant(created)
+	s.profiles.put(user, device, p, mark)
 	return p, nil
 }
 
@@ -132,32 +137,47 @@ func (s *Store) Record(ctx context.Context, r engine.Recording) (engine.Decision
 // meet keeps what an action tells of its user and device, and writes only what
 // changed. It returns the generation of the user's tokens.
 func meet(t *tx, r engine.Recording, at int64) (generation int64, err error) {
-	user, a := string(r.Action.User), &r.Action
-	var email, phone, username string
-	var deviceKnown bool
-	err = t.get(`SELECT generation, email, phone, username, EXISTS (SELECT 1 FROM devices WHERE user_id = $1 AND id = $2)
-		FROM users WHERE id = $1`, args{user, a.DeviceID}, &generation, &email, &phone, &username, &deviceKnown)
+	a := &r.Action
+	p, err := acquaintance(t, a.User, a.DeviceID)
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		generation, err = addUser(t, engine.User{
+	case err != nil:
+	case !p.Known:
+		p.Generation, err = addUser(t, engine.User{
 			ID: a.User, Email: a.Email, PhoneNumber: a.PhoneNumber, Username: a.Username, CreatedAt: r.Event.Time,
 		})
-	case err != nil:
-	case a.Email != "" && a.Email != email, a.PhoneNumber != "" && a.PhoneNumber != phone, a.Username != "" && a.Username != username:
-		err = updateContact(t, a, email, phone, username)
+	case a.Email != "" && a.Email != p.Email, a.PhoneNumber != "" && a.PhoneNumber != p.PhoneNumber,
+		a.Username != "" && a.Username != p.Username:
+		err = updateContact(t, a, p)
 	}
-	if err == nil && r.EstablishDevice && a.DeviceID != "" && !deviceKnown {
-		err = knowDevice(t, user, a.DeviceID, at)
+	if err == nil && r.EstablishDevice && a.DeviceID != "" && !p.DeviceKnown {
+		err = knowDevice(t, a.User, a.DeviceID, at)
 	}
-	return generation, err
+	return p.Generation, err
+}
+
+// acquaintance is what of a profile Record may change.
+func acquaintance(t *tx, user events.UserID, device string) (engine.Profile, error) {
+	if !t.touched[user] {
+		if p, _, found := t.profiles.get(user, device); found {
+			return p, nil
+		}
+	}
+	p := engine.Profile{Known: true}
+	err := t.get(`SELECT generation, email, phone, username, EXISTS (SELECT 1 FROM devices WHERE user_id = $1 AND id = $2)
+		FROM users WHERE id = $1`, args{string(user), device}, &p.Generation, &p.Email, &p.PhoneNumber, &p.Username, &p.DeviceKnown)
+	if errors.Is(err, sql.ErrNoRows) {
+		return engine.Profile{}, nil
+	}
+	return p, err
 }
 
 // updateContact replaces what the action says. A new address is not verified.
-func updateContact(t *tx, a *engine.Action, email, phone, username string) error {
+func updateContact(t *tx, a *engine.Action, p engine.Profile) error {
+	t.touch(a.User)
 	_, err := t.exec(`UPDATE users SET
 			email_verified = email_verified AND email = $1, email = $1,
 			phone_verified = phone_verified AND phone = $2, phone = $2, username = $3
-		WHERE id = $4`, or(a.Email, email), or(a.PhoneNumber, phone), or(a.Username, username), string(a.User))
+		WHERE id = $4`, or(a.Email, p.Email), or(a.PhoneNumber, p.PhoneNumber), or(a.Username, p.Username), string(a.User))
 	return err
 }
 
@@ -170,6 +190,7 @@ func or(value, otherwise string) string {
 
 // addUser creates a user and returns the first generation of its tokens.
 func addUser(t *tx, u engine.User) (generation int64, err error) {
+	t.touch(u.ID)
 	random := make([]byte, 40)
 	rand.Read(random)
 	// Less than 2^52, so that a reader with floating point numbers keeps it exact.
@@ -182,8 +203,9 @@ func addUser(t *tx, u engine.User) (generation int64, err error) {
 	return generation, err
 }
 
-func knowDevice(t *tx, user, device string, at int64) error {
-	_, err := t.exec("INSERT INTO devices (user_id, id, known_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", user, device, at)
+func knowDevice(t *tx, user events.UserID, device string, at int64) error {
+	t.touch(user)
+	_, err := t.exec("INSERT INTO devices (user_id, id, known_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", string(user), device, at)
 	return err
 }
 

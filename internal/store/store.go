@@ -55,6 +55,7 @@ type Store struct {
 	statements sync.Map // text to *sql.Stmt, of reader
 	log        tail
 	lives      lives
+	profiles   profiles
 }
 
 var (
@@ -89,7 +90,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if err := s.beginLife(ctx); err != nil {
 		return nil, errors.Join(err, s.disconnect())
 	}
-	s.committer.dialect = s.dialect
+	s.committer.dialect, s.profiles = s.dialect, newProfiles(s.dialect)
 	go s.commitGroups()
 	return s, nil
 }

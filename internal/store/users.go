@@ -109,6 +109,7 @@ func (s *Store) UpdateUser(ctx context.Context, id events.UserID, changes engine
 		if len(changed) == 0 && !missing {
 			return nil
 		}
+		t.touch(id)
 		if missing {
 			_, err = addUser(t, u)
 		} else {
@@ -214,6 +215,7 @@ func (s *Store) DeleteUser(ctx context.Context, id events.UserID, by string) err
 	}
 	now := s.now()
 	err := s.write(ctx, func(t *tx) error {
+		t.touch(id)
 		found, err := t.exec("DELETE FROM users WHERE id = $1", string(id))
 		if err != nil || found == 0 {
 			return err
