@@ -3,6 +3,7 @@ package ceremonies
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -57,6 +58,7 @@ type Tokens struct {
 	keys   []Key
 	now    func() time.Time
 	ttl    time.Duration
+	header string // of every token that is signed, encoded once: two are made for each decision
 	parser *jwt.Parser
 }
 
@@ -106,6 +108,11 @@ func NewTokens(config TokenConfig) (*Tokens, error) {
 		parser: jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
 			jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation()),
 	}
+	header, err := json.Marshal(map[string]string{"alg": jwt.SigningMethodHS256.Alg(), "kid": t.keys[0].ID, "typ": "JWT"})
+	if err != nil {
+		return nil, fmt.Errorf("tokens: %w", err)
+	}
+	t.header = base64.RawURLEncoding.EncodeToString(header)
 	if t.now == nil {
 		t.now = time.Now
 	}
@@ -140,18 +147,20 @@ func (t *Tokens) sign(grant Grant) (string, Grant, error) {
 		grant.Expires = now.Add(t.ttl)
 	}
 	grant.Expires = grant.Expires.UTC().Truncate(time.Second)
-	key := t.keys[0]
-	token := jwt.NewWithClaims(jwt.SigningMethodHS256, &claims{
+	payload, err := json.Marshal(&claims{
 		Tenant: t.tenant, User: string(grant.Action.User), Action: grant.Action.Code, IdempotencyKey: grant.Action.Key,
 		Use: grant.Use, Scopes: grant.Scopes, Generation: grant.Generation, ID: grant.ID,
 		IssuedAt: now.Unix(), ExpiresAt: grant.Expires.Unix(),
 	})
-	token.Header["kid"] = key.ID
-	signed, err := token.SignedString(key.Secret)
 	if err != nil {
 		return "", Grant{}, fmt.Errorf("sign token: %w", err)
 	}
-	return signed, grant, nil
+	signed := t.header + "." + base64.RawURLEncoding.EncodeToString(payload)
+	signature, err := jwt.SigningMethodHS256.Sign(signed, t.keys[0].Secret)
+	if err != nil {
+		return "", Grant{}, fmt.Errorf("sign token: %w", err)
+	}
+	return signed + "." + base64.RawURLEncoding.EncodeToString(signature), grant, nil
 }
 
 // Verify reads a token that was made for one of the uses. There is no leeway: a

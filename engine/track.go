@@ -92,11 +92,6 @@ func (e *Engine) Track(ctx context.Context, a Action) (Decision, error) {
 	}
 	if a.Key == "" {
 		a.Key = newKey()
-	} else if d, found, err := e.config.Recorder.Recorded(ctx, a.ActionID); err != nil {
-		return Decision{}, fmt.Errorf("look up action: %w", err)
-	} else if found {
-		d.Repeated = true
-		return d, nil
 	}
 	profile, err := e.config.Recorder.Profile(ctx, a.User, a.DeviceID)
 	if err != nil {
@@ -108,11 +103,18 @@ func (e *Engine) Track(ctx context.Context, a Action) (Decision, error) {
 	}
 	commit, cancel := context.WithTimeout(context.WithoutCancel(ctx), CommitDeadline)
 	defer cancel()
+	// An action that was decided before loses here and gets the recorded decision.
+	// Looking first would cost every new action a read to spare the few repeated
+	// ones an evaluation.
 	d, err := e.config.Recorder.Record(commit, recording)
-	if err != nil {
-		return Decision{}, fmt.Errorf("record decision: %w", err)
+	if err == nil {
+		return d, nil
 	}
-	return d, nil
+	if stored, found, lookup := e.config.Recorder.Recorded(ctx, a.ActionID); lookup == nil && found {
+		stored.Repeated = true // what cannot be written now may be there from an earlier call
+		return stored, nil
+	}
+	return Decision{}, fmt.Errorf("record decision: %w", err)
 }
 
 // decide makes the recording of an action that was not decided before.

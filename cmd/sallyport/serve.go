@@ -13,7 +13,7 @@ import (
 
 // softMemory is where Go's collector begins to work harder, bytes. Without it
 // the heap may grow to twice what is in use before a collection.
-const softMemory = 96 << 20
+const softMemory = 192 << 20
 
 func serveCommand(ctx context.Context, call call) error {
 	began := time.Now()
