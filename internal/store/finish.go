@@ -47,11 +47,11 @@ func (s *Store) Finish(ctx context.Context, o ceremonies.Outcome) (ceremonies.Re
 		}
 		return f.logAll(moved)
 	})
-	if err == nil {
-		err = answer
-	}
 	if err != nil {
-		return result, fmt.Errorf("finish ceremony: %w", err)
+		return ceremonies.Result{}, fmt.Errorf("finish ceremony: %w", err)
+	}
+	if answer != nil {
+		return result, fmt.Errorf("finish ceremony: %w", answer)
 	}
 	return result, nil
 }

@@ -185,8 +185,11 @@ func checkUser(id events.UserID, c engine.UserChanges, by string) error {
 		field string
 		value *string
 	}{
-		{"email", c.Email}, {"phoneNumber", c.PhoneNumber}, {"username", c.Username},
-		{"displayName", c.DisplayName}, {"locale", c.Locale},
+		{"email", c.Email},
+		{"phoneNumber", c.PhoneNumber},
+		{"username", c.Username},
+		{"displayName", c.DisplayName},
+		{"locale", c.Locale},
 	} {
 		if f.value != nil {
 			in.name(f.field, *f.value)

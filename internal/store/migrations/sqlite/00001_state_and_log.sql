@@ -139,8 +139,8 @@ CREATE TABLE challenges (
 ) STRICT;
 
 CREATE INDEX challenges_of_user ON challenges (user_id, action, action_key);
-CREATE INDEX challenges_open ON challenges (expires_at) WHERE closed = 0;
-CREATE INDEX challenges_closed ON challenges (expires_at) WHERE closed = 1;
+CREATE INDEX challenges_open ON challenges (expires_at) WHERE NOT closed;
+CREATE INDEX challenges_closed ON challenges (expires_at) WHERE closed;
 
 CREATE TABLE links_redeemed (
     id         TEXT PRIMARY KEY,
@@ -214,7 +214,7 @@ CREATE TABLE sink_ranges (
     UNIQUE (epoch, from_seq)
 ) STRICT;
 
-CREATE INDEX sink_ranges_open ON sink_ranges (number) WHERE confirmed = 0;
+CREATE INDEX sink_ranges_open ON sink_ranges (number) WHERE NOT confirmed;
 
 CREATE TABLE dead_letters (
     epoch  INTEGER NOT NULL,
