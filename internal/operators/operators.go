@@ -92,7 +92,9 @@ var (
 type Store interface {
 	// OperatorCount is the number of operators.
 	OperatorCount(ctx context.Context) (int, error)
-	// SaveInvite keeps an invite and its event.
+	// SaveInvite keeps an invite and its event. One by events.BySallyport, which is
+	// for the first operator, replaces earlier ones by it and holds only while
+	// nobody is registered.
 	SaveInvite(ctx context.Context, invite Invite, event events.Draft) error
 	// Invite reads an unused, unexpired invite without taking it; ErrNotFound.
 	Invite(ctx context.Context, hash []byte, now time.Time) (Invite, error)

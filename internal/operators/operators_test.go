@@ -295,6 +295,48 @@ func TestAnAnswerProvesOnlyWhatItWasAskedFor(t *testing.T) {
 	}
 }
 
+func TestTheFirstAdministratorsInvite(t *testing.T) {
+	d := open(t)
+	first := func() string {
+		secret, _, err := d.Invite(t.Context(), operators.Administrator, events.BySallyport)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return secret
+	}
+	refused := func(invite, name string) {
+		t.Helper()
+		if _, _, err := d.BeginRegistration(t.Context(), invite, "Eve"); !errors.Is(err, operators.ErrInvite) {
+			t.Errorf("%s: %v; want ErrInvite", name, err)
+		}
+	}
+	byManagement := d.invite(operators.Reviewer)
+	earlier := first()
+	overtaken, overtakenOptions, err := d.BeginRegistration(t.Context(), earlier, "Eve")
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := first()
+	refused(earlier, "an invite of an earlier start")
+	if _, err := d.FinishRegistration(t.Context(), overtaken, newKey().create(t, overtakenOptions)); !errors.Is(err, operators.ErrInvite) {
+		t.Errorf("finished with an invite of an earlier start: %v; want ErrInvite", err)
+	}
+
+	begun, options, err := d.BeginRegistration(t.Context(), later, "Eve")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.register(newKey()) // through an invite by management
+	refused(later, "with an operator")
+	if _, err := d.FinishRegistration(t.Context(), begun, newKey().create(t, options)); !errors.Is(err, operators.ErrInvite) {
+		t.Errorf("finished with an operator: %v; want ErrInvite", err)
+	}
+	refused(first(), "made while somebody registered")
+	if _, _, err := d.BeginRegistration(t.Context(), byManagement, "Rita"); err != nil {
+		t.Errorf("an invite by management: %v", err)
+	}
+}
+
 func TestSecretsAreNotKept(t *testing.T) {
 	d := open(t)
 	unused := d.invite(operators.Reviewer)

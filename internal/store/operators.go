@@ -31,6 +31,11 @@ func (s *Store) SaveInvite(ctx context.Context, i operators.Invite, event events
 		return in.err
 	}
 	err := s.write(ctx, func(t *tx) error {
+		if i.By == events.BySallyport {
+			if _, err := t.exec("DELETE FROM operator_invites WHERE author = $1", i.By); err != nil {
+				return err
+			}
+		}
 		if _, err := t.exec("INSERT INTO operator_invites (hash, role, author, expires_at) VALUES ($1, $2, $3, $4)",
 			i.Hash, string(i.Role), i.By, micros(i.Expires)); err != nil {
 			return err
@@ -43,12 +48,15 @@ func (s *Store) SaveInvite(ctx context.Context, i operators.Invite, event events
 	return nil
 }
 
+// inviteHolds is false for an invite of Sallyport itself, $2, once somebody is registered.
+const inviteHolds = "(author <> $2 OR NOT EXISTS (SELECT 1 FROM operators))"
+
 // Invite implements operators.Store.
 func (s *Store) Invite(ctx context.Context, hash []byte, now time.Time) (operators.Invite, error) {
 	i := operators.Invite{Hash: hash}
 	var expires int64
-	err := s.read(ctx).get("SELECT role, author, expires_at FROM operator_invites WHERE hash = $1 AND expires_at > $2",
-		args{hash, micros(now)}, &i.Role, &i.By, &expires)
+	err := s.read(ctx).get("SELECT role, author, expires_at FROM operator_invites WHERE hash = $1 AND "+inviteHolds+" AND expires_at > $3",
+		args{hash, events.BySallyport, micros(now)}, &i.Role, &i.By, &expires)
 	if err := found(err); err != nil {
 		return operators.Invite{}, fmt.Errorf("read invite: %w", err)
 	}
@@ -126,7 +134,8 @@ func (s *Store) Register(ctx context.Context, invite []byte, o operators.Operato
 	err := s.write(ctx, func(t *tx) error {
 		answer = nil
 		var expires int64
-		switch err := t.get("SELECT expires_at FROM operator_invites WHERE hash = $1", args{invite}, &expires); {
+		switch err := t.get("SELECT expires_at FROM operator_invites WHERE hash = $1 AND "+inviteHolds,
+			args{invite, events.BySallyport}, &expires); {
 		case errors.Is(err, sql.ErrNoRows) || err == nil && expires <= micros(event.Time):
 			answer = operators.ErrUsed
 			return nil
