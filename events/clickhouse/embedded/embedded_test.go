@@ -255,6 +255,23 @@ func gone(pid int) bool {
 	return bytes.HasPrefix(rest, []byte("Z"))
 }
 
+func TestChildInheritsNoSecrets(t *testing.T) {
+	t.Setenv("SALLYPORT_SECRET", "hidden")
+	t.Setenv("PASSWORD", "hidden")
+	t.Setenv("TZ", "UTC")
+	engine := start(t, embedded.Config{})
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", engine.Pid()))
+	if err != nil {
+		t.Skip("no /proc here:", err)
+	}
+	if strings.Contains(string(text), "hidden") {
+		t.Error("the child holds a secret")
+	}
+	if !strings.Contains(string(text), "TZ=UTC") {
+		t.Errorf("the child lacks the time zone: %q", text)
+	}
+}
+
 func TestFolderInUse(t *testing.T) {
 	dir := t.TempDir()
 	first := start(t, embedded.Config{Dir: dir})

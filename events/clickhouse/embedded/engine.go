@@ -187,6 +187,7 @@ func (e *Engine) supervise(ctx context.Context, first chan<- error) {
 func (e *Engine) run(ctx context.Context, ready func()) error {
 	child := exec.Command(e.exec, append(append([]string{}, e.args...), e.config.arguments()...)...)
 	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal's Ctrl-C is for the parent
+	child.Env = environment()
 	var said tail
 	child.Stderr = &said
 	lifeline, err := child.StdinPipe()
@@ -224,6 +225,21 @@ func (e *Engine) run(ctx context.Context, ready func()) error {
 		reason = fmt.Errorf("ClickHouse's engine did not start: %w (%s)", ErrLocked, said.last())
 	}
 	return e.ended(reason)
+}
+
+// environment is what the child inherits: what a program needs to be loaded and
+// to know its place and time. The parent's may hold secrets.
+func environment() []string {
+	kept := []string{}
+	for _, name := range []string{
+		"PATH", "HOME", "TMPDIR", "TZ", "TZDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
+		"GOMEMLIMIT", "GOMAXPROCS", "GODEBUG", "GOTRACEBACK", "GOCOVERDIR",
+	} {
+		if value, ok := os.LookupEnv(name); ok {
+			kept = append(kept, name+"="+value)
+		}
+	}
+	return kept
 }
 
 // end closes the child's lifeline when ctx ends, and kills a child that does
