@@ -38,7 +38,7 @@ func newClient(getenv func(string) string) (client, error) {
 }
 
 // do sends one request and returns the body of a 2xx answer. Another answer is
-// an error with the server's own sentence.
+// an error, with the server's own sentence unless it is about the secret.
 func (c client) do(ctx context.Context, method, path, contentType string, body []byte) ([]byte, http.Header, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
@@ -56,6 +56,10 @@ func (c client) do(ctx context.Context, method, path, contentType string, body [
 	answer, err := io.ReadAll(io.LimitReader(response.Body, 4<<20))
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the answer of %s: %w", c.base, err)
+	}
+	if response.StatusCode == http.StatusUnauthorized { // whose own sentence is for the SDKs
+		return nil, nil, fmt.Errorf("%s refuses the management secret in SALLYPORT_MANAGEMENT_SECRET; "+
+			"`sallyport secret renew-management` makes a new one if it is lost", c.base)
 	}
 	if response.StatusCode/100 != 2 {
 		return nil, nil, refusal(response, answer)

@@ -40,7 +40,8 @@ func serveCommand(ctx context.Context, call call) error {
 }
 
 // printBanner says where the server is. The first start also says what a
-// newcomer needs; secrets are shown to people only, never to a log.
+// newcomer needs. Secrets are shown to people only; the link for the first
+// operator is also for scripts, which read it here, and works once.
 func printBanner(io IO, s *Server) {
 	var b strings.Builder
 	line := func(name, value string) { fmt.Fprintf(&b, "    %-16s%s\n", name, value) }

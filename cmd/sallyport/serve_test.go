@@ -130,8 +130,18 @@ func TestAServerDecidesAndRemembers(t *testing.T) {
 	if answer["state"] != "BLOCK" {
 		t.Errorf("20,000 are %v, want BLOCK", answer)
 	}
-	if _, ready := call(t, http.MethodGet, server.URL()+"/readyz", ""); ready["ready"] != true {
-		t.Errorf("readyz: %v", ready)
+	status, ready := call(t, http.MethodGet, server.URL()+"/readyz", "")
+	if status != http.StatusOK || ready["ready"] != true {
+		t.Errorf("readyz: %d %v", status, ready)
+	}
+	var ipdata any // there is no database beside the test's executable
+	for _, part := range ready["parts"].([]any) {
+		if part := part.(map[string]any); part["name"] == "ipdata" {
+			ipdata = part["state"]
+		}
+	}
+	if ipdata != "off" {
+		t.Errorf("without an IP database ipdata is %v, want off", ipdata)
 	}
 	stop()
 
@@ -178,7 +188,7 @@ func TestRulesTravelThroughTheCommandLine(t *testing.T) {
 		want string
 	}{
 		{"old base", env, []string{"rules", "apply", file, "--base", "1"}, 1, ""},
-		{"server secret", map[string]string{"SALLYPORT_URL": server.URL(), "SALLYPORT_MANAGEMENT_SECRET": serverSecret}, []string{"rules", "export"}, 1, "unauthorized"},
+		{"server secret", map[string]string{"SALLYPORT_URL": server.URL(), "SALLYPORT_MANAGEMENT_SECRET": serverSecret}, []string{"rules", "export"}, 1, "SALLYPORT_MANAGEMENT_SECRET"},
 		{"no secret", map[string]string{"SALLYPORT_URL": server.URL()}, []string{"rules", "export"}, 1, "SALLYPORT_MANAGEMENT_SECRET"},
 		{"no server", map[string]string{"SALLYPORT_URL": "http://localhost:1", "SALLYPORT_MANAGEMENT_SECRET": "x"}, []string{"rules", "export"}, 1, "no answer from http://localhost:1"},
 		{"no file", env, []string{"rules", "apply", file + "x"}, 1, "no such file"},

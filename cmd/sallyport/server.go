@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"time"
@@ -49,6 +50,7 @@ type Server struct {
 	relay     *jetstream.Relay
 	archive   *archive // nil when it is off
 	signals   *signals.Source
+	countries api.State // off without an IP database
 	rules     *ruleset.Keeper
 	engine    *engine.Engine
 	tokens    *ceremonies.Tokens
@@ -244,6 +246,10 @@ func (s *Server) openEngine(context.Context) error {
 		return err
 	}
 	s.closeLater(s.signals.Close)
+	s.countries = api.OK
+	if _, err := os.Stat(database); err != nil { // any other damage has failed Open
+		s.countries = api.Off
+	}
 	s.engine, err = engine.New(engine.Config{
 		Recorder: s.store, Signals: []engine.Signals{s.signals}, Rules: s.rules.Current, Log: s.log,
 	})
@@ -313,6 +319,7 @@ func (s *Server) openHTTP(context.Context) error {
 		Handler:           server.Handler(),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second, // for those who ask and never read; nothing streams
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // broken handshakes of strangers
@@ -389,6 +396,6 @@ func (s *Server) parts(ctx context.Context) []api.Part {
 	if s.archive != nil {
 		archived = s.archive.part(ctx)
 	}
-	countries := api.Part{Name: "ipdata", State: api.OK, Detail: s.signals.Status()}
+	countries := api.Part{Name: "ipdata", State: s.countries, Detail: s.signals.Status()}
 	return []api.Part{log, nats, archived, countries}
 }
