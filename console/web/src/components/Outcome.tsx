@@ -11,7 +11,7 @@ export function Outcome({ value, large = false }: { value: OutcomeName; large?: 
   return (
     <span className={classes.outcome} data-outcome={value} data-large={large || undefined}>
       <Icon size={large ? 17 : 13} strokeWidth={2.4} />
-      {outcomeLabels[value]}
+      <span>{outcomeLabels[value]}</span>
     </span>
   )
 }

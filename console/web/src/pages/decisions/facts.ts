@@ -33,13 +33,20 @@ export function groupFacts(facts: readonly FactValue[]): FactGroup[] {
   return [...known, ...[...groups].map(([name, found]) => ({ name, title: name, facts: found }))]
 }
 
-const decimals = 1e6
+const sentDecimals = 1e6
 
-/** A fact's value as text. Numbers keep six decimals, more than any rule is written with. */
+/** What the application sent keeps six decimals, more than any rule is written with; what was computed three, or three digits when it is below 1. */
+function numberText(value: number, sent: boolean): string {
+  if (Math.abs(value) >= Number.MAX_SAFE_INTEGER / sentDecimals) return String(value)
+  if (sent) return String(Math.round(value * sentDecimals) / sentDecimals)
+  return String(Math.abs(value) < 1 ? Number(value.toPrecision(3)) : Math.round(value * 1e3) / 1e3)
+}
+
+/** A fact's value as text. */
 export function factText(fact: FactValue): string {
   const { value } = fact
   if (typeof value === 'boolean') return value ? 'yes' : 'no'
-  if (typeof value === 'number') return String(Math.abs(value) < Number.MAX_SAFE_INTEGER / decimals ? Math.round(value * decimals) / decimals : value)
+  if (typeof value === 'number') return numberText(value, fact.name.startsWith('custom.'))
   if (typeof value === 'string') return fact.type === 'timestamp' ? fullTime(value) : value === '' ? '(empty)' : value
   return value === undefined || value === null ? '' : JSON.stringify(value)
 }

@@ -69,8 +69,14 @@ test.each([
   [0, '0'],
   [1234567.89, '1234567.89'],
   [0.0003238666764138, '0.000324'],
+  [0.0019738195491666665, '0.00197'],
+  [25.00197381954, '25.002'],
   ['', '(empty)'],
   ['DE', 'DE'],
 ])('factText writes %j as %s', (value, want) => {
   expect(factText({ name: 'x', type: 'string', known: true, value })).toBe(want)
+})
+
+test('factText keeps what the application sent', () => {
+  expect(factText({ name: 'custom.rate', type: 'double', known: true, value: 25.001974 })).toBe('25.001974')
 })
