@@ -39,6 +39,30 @@ type Account struct {
 	Email          string
 	Generation     int64 // tokens of another generation are refused
 	Authenticators []Authenticator
+	CreatedAt      time.Time // when the user's present life began, see Outlived
+}
+
+// Outlived reports whether an action is of an earlier life of its user: somebody was
+// deleted since, and the id given out again. Such an action is neither open nor
+// proven for the person who has the id now. Nobody has it when the user is not
+// known.
+func (a Account) Outlived(action Action) bool {
+	return !a.Known || action.CreatedAt.Before(a.CreatedAt)
+}
+
+// Vouching are the passkeys that may prove an action: those that the person had
+// when it was decided. One that came later vouches for nothing that is older.
+func (a Account) Vouching(action Action) []Authenticator {
+	if a.Outlived(action) {
+		return nil
+	}
+	var vouching []Authenticator
+	for _, authenticator := range a.Authenticators {
+		if len(authenticator.Credential) > 0 && !authenticator.CreatedAt.After(action.CreatedAt) {
+			vouching = append(vouching, authenticator)
+		}
+	}
+	return vouching
 }
 
 // Authenticator is one registered way to prove it is you.

@@ -16,12 +16,14 @@ import (
 func (s *Store) Account(ctx context.Context, user events.UserID) (ceremonies.Account, error) {
 	q := s.read(ctx)
 	a := ceremonies.Account{User: user, Known: true}
-	err := q.get("SELECT handle, username, display_name, email, generation FROM users WHERE id = $1", args{string(user)},
-		&a.Handle, &a.Username, &a.DisplayName, &a.Email, &a.Generation)
+	var created int64
+	err := q.get("SELECT handle, username, display_name, email, generation, created_at FROM users WHERE id = $1", args{string(user)},
+		&a.Handle, &a.Username, &a.DisplayName, &a.Email, &a.Generation, &created)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ceremonies.Account{User: user}, nil
 	}
 	if err == nil {
+		a.CreatedAt = instant(created)
 		a.Authenticators, err = authenticators(q, user)
 	}
 	if err != nil {
