@@ -64,15 +64,18 @@ func (rp *RelyingParty) MayEnrol(grant Grant, account Account, action Action) er
 	if !hasScope(action.Scope, ScopeAdd) {
 		return refuse(CodeInvalidRequest, ReasonProofMissing, errors.New("the action was not tracked for adding an authenticator"))
 	}
-	if refused := rp.proven(action); refused != nil {
+	if refused := rp.proven(account, action); refused != nil {
 		return refused
 	}
 	return nil
 }
 
-// proven refuses an action that was not proven, or too long ago.
-func (rp *RelyingParty) proven(action Action) *RefusedError {
+// proven refuses an action that was not proven, or by somebody who had the user's
+// id before, or too long ago.
+func (rp *RelyingParty) proven(account Account, action Action) *RefusedError {
 	switch {
+	case account.Outlived(action):
+		return refuse(CodeInvalidRequest, ReasonProofMissing, errEarlierLife)
 	case action.State != events.StateChallengeSucceeded || action.ProvenAt.IsZero():
 		return refuse(CodeInvalidRequest, ReasonProofMissing, nil)
 	case rp.now().Sub(action.ProvenAt) > EnrolmentWindow:
@@ -131,12 +134,15 @@ func (rp *RelyingParty) BeginEnrolment(ctx context.Context, grant Grant, options
 
 // FinishEnrolment verifies the answer to a challenge of BeginEnrolment and adds
 // the passkey, after asking MayEnrol once more. The action stays as it is. A
-// wrong answer uses up the challenge and nothing else.
+// wrong answer uses up the challenge and nothing else. Like FinishStepUp it goes
+// on when ctx is cancelled.
 func (rp *RelyingParty) FinishEnrolment(ctx context.Context, grant Grant, id events.ChallengeID, response []byte, client Client) (Enrolled, error) {
 	answer, refused := parseAttestation(response)
 	if refused != nil {
 		return Enrolled{}, refused
 	}
+	ctx, cancel := lasting(ctx)
+	defer cancel()
 	challenge, err := rp.take(ctx, grant, id)
 	if err != nil {
 		return Enrolled{}, err

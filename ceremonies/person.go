@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
@@ -75,16 +76,19 @@ func clip(name string) string {
 	return string(runes[:min(len(runes), maxName)])
 }
 
-// detail is the text of a cause for the audit trail.
+// detail is the text of a cause for the audit trail. It repeats what the client
+// sent, so its length is bounded.
 func detail(err error) string {
 	if err == nil {
 		return ""
 	}
 	var library *protocol.Error
+	text := err.Error()
 	if errors.As(err, &library) && library.DevInfo != "" {
-		return library.Details + ": " + library.DevInfo
+		text = library.Details + ": " + library.DevInfo
 	}
-	return err.Error()
+	// Cut before what is broken goes, so that no half character is left.
+	return strings.ToValidUTF8(text[:min(len(text), maxDetail)], "")
 }
 
 func base64URL(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

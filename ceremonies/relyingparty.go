@@ -31,6 +31,11 @@ const (
 	EnrolmentWindow = 15 * time.Minute
 	// MaxAnswer is the longest answer of a client that is read, in bytes.
 	MaxAnswer = 64 << 10
+	// finishTime is how long verifying and recording an answer may take, also when
+	// the caller has gone.
+	finishTime = 3 * time.Second
+	// maxDetail is how much of a refusal's cause is kept, in bytes.
+	maxDetail = 1 << 10
 	// idBytes is the length of a random id before it is written.
 	idBytes = 16
 	// maxName is the longest user or display name that is sent to an
@@ -265,6 +270,15 @@ func (rp *RelyingParty) begin(ctx context.Context, challenge Challenge) error {
 		return fmt.Errorf("begin ceremony: %w", refusal(err))
 	}
 	return nil
+}
+
+// errEarlierLife is why an action is closed although its state is open or proven.
+var errEarlierLife = errors.New("the action is of an earlier life of this user")
+
+// lasting is a context that outlives the caller's, so that a challenge which was
+// taken is also finished, and ends by itself.
+func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), finishTime)
 }
 
 // take claims a challenge, before anything of the answer is verified.

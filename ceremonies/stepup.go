@@ -35,8 +35,8 @@ type Proof struct {
 // and nothing else. Shown says that our own page displays the action's text.
 //
 // It refuses an action that does not wait for a challenge, a person without
-// passkeys, and an action that was decided while the person had no
-// authenticator: a passkey that came later cannot vouch for it.
+// passkeys, and an action that was decided while the person had none of the
+// passkeys of today: one that came later cannot vouch for it, and is not offered.
 func (rp *RelyingParty) BeginStepUp(ctx context.Context, grant Grant, shown bool) (StepUp, error) {
 	account, err := rp.account(ctx, grant)
 	if err != nil {
@@ -51,6 +51,8 @@ func (rp *RelyingParty) BeginStepUp(ctx context.Context, grant Grant, shown bool
 		return StepUp{}, refuse(CodeTooManyRequests, ReasonTriesUsedUp, nil)
 	case action.State != events.StateChallengeRequired:
 		return StepUp{}, refuse(CodeInvalidRequest, ReasonActionNotOpen, nil)
+	case account.Outlived(action):
+		return StepUp{}, refuse(CodeInvalidRequest, ReasonActionNotOpen, errEarlierLife)
 	case !action.Enrolled:
 		return StepUp{}, refuse(CodeInvalidRequest, ReasonNotEnrolledThen, nil)
 	}
@@ -60,6 +62,13 @@ func (rp *RelyingParty) BeginStepUp(ctx context.Context, grant Grant, shown bool
 	}
 	if len(user.credentials) == 0 {
 		return StepUp{}, refuse(CodeInvalidRequest, ReasonNoAuthenticator, nil)
+	}
+	account.Authenticators = account.Vouching(action)
+	if user, err = account.person(); err != nil {
+		return StepUp{}, err
+	}
+	if len(user.credentials) == 0 {
+		return StepUp{}, refuse(CodeInvalidRequest, ReasonNotEnrolledThen, nil)
 	}
 	challenge, err := rp.challenge(Authentication, ForAction, action, shown)
 	if err != nil {
@@ -83,12 +92,15 @@ func (rp *RelyingParty) BeginStepUp(ctx context.Context, grant Grant, shown bool
 // FinishStepUp verifies the answer to a challenge of BeginStepUp and completes
 // the action. The challenge is taken before anything is verified, so each is
 // answered once. A wrong answer uses up the challenge and one try; the last try
-// fails the action, and the RefusedError carries its new state.
+// fails the action, and the RefusedError carries its new state. It goes on when ctx
+// is cancelled: hanging up hides no wrong answer and loses no right one.
 func (rp *RelyingParty) FinishStepUp(ctx context.Context, grant Grant, id events.ChallengeID, response []byte, client Client) (Proof, error) {
 	answer, refused := parseAssertion(response)
 	if refused != nil {
 		return Proof{}, refused
 	}
+	ctx, cancel := lasting(ctx)
+	defer cancel()
 	account, err := rp.account(ctx, grant)
 	if err != nil {
 		return Proof{}, err
@@ -96,6 +108,9 @@ func (rp *RelyingParty) FinishStepUp(ctx context.Context, grant Grant, id events
 	action, err := rp.action(ctx, grant)
 	if err != nil {
 		return Proof{}, err
+	}
+	if account.Outlived(action) {
+		return Proof{}, refuse(CodeInvalidRequest, ReasonActionNotOpen, errEarlierLife)
 	}
 	challenge, err := rp.take(ctx, grant, id)
 	if err != nil {
@@ -179,7 +194,7 @@ func (rp *RelyingParty) proofEvents(challenge Challenge, authenticator Authentic
 // this very action.
 func (rp *RelyingParty) renew(grant Grant, account Account, action Action) (string, Grant, error) {
 	scopes := ScopeRead
-	if hasScope(action.Scope, ScopeAdd) && rp.proven(action) == nil {
+	if hasScope(action.Scope, ScopeAdd) && rp.proven(account, action) == nil {
 		scopes += " " + ScopeAdd
 	}
 	use := UseAccess

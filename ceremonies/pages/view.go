@@ -90,7 +90,7 @@ func (h *handler) stand(grant ceremonies.Grant, account ceremonies.Account, acti
 	mayEnrol := grant.Use == ceremonies.UsePage && h.rp.MayEnrol(grant, account, action) == nil
 	switch action.State {
 	case events.StateChallengeRequired:
-		if action.Enrolled && hasPasskey(account) {
+		if action.Enrolled && len(account.Vouching(action)) > 0 {
 			return viewAsk, ""
 		}
 		return viewNote, "unable"
@@ -218,15 +218,6 @@ func withToken(u *url.URL, token string) {
 		}
 	}
 	u.RawQuery = strings.Join(append(kept, "token="+url.QueryEscape(token)), "&")
-}
-
-func hasPasskey(account ceremonies.Account) bool {
-	for _, authenticator := range account.Authenticators {
-		if len(authenticator.Credential) > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // who is how the person knows their account, "" when the application told nothing.
