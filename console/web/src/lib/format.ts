@@ -105,6 +105,7 @@ export function agentName(agent: string): string {
     : /\bOPR\//.test(agent) ? 'Opera'
     : /\bFirefox\/|\bFxiOS\//.test(agent) ? 'Firefox'
     : /\bChrome\/|\bCriOS\//.test(agent) ? 'Chrome'
+    : /\bHeadlessChrome\//.test(agent) ? 'Headless Chrome'
     : /\bSafari\//.test(agent) ? 'Safari'
     : /^([A-Za-z][\w.-]*)\//.exec(agent)?.[1] !== 'Mozilla' ? (/^([A-Za-z][\w.-]*)\//.exec(agent)?.[1] ?? '')
     : ''
