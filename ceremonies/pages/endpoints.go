@@ -32,6 +32,9 @@ type reply struct {
 	Forget string `json:"forget,omitempty"`
 }
 
+// errTooOften refuses a ceremony that Config.Limit does not allow.
+var errTooOften = errors.New("too many ceremonies were begun")
+
 // endpoint answers the script. It may set the page's cookie.
 type endpoint func(w http.ResponseWriter, r *http.Request, grant ceremonies.Grant, q question) (reply, error)
 
@@ -82,6 +85,9 @@ func (h *handler) ownPage(r *http.Request) bool {
 
 // begin asks for a passkey. Our page displays the action's text, if it has one.
 func (h *handler) begin(_ http.ResponseWriter, r *http.Request, grant ceremonies.Grant, _ question) (reply, error) {
+	if h.limit(grant.Action.User) != nil {
+		return reply{}, errTooOften
+	}
 	action, err := h.store.Action(r.Context(), grant.Action)
 	if err != nil {
 		return reply{}, err
@@ -112,6 +118,9 @@ func (h *handler) finish(w http.ResponseWriter, r *http.Request, grant ceremonie
 }
 
 func (h *handler) enrolBegin(_ http.ResponseWriter, r *http.Request, grant ceremonies.Grant, _ question) (reply, error) {
+	if h.limit(grant.Action.User) != nil {
+		return reply{}, errTooOften
+	}
 	enrolment, err := h.rp.BeginEnrolment(r.Context(), grant, ceremonies.EnrolOptions{})
 	if err != nil {
 		return reply{}, err
@@ -152,8 +161,9 @@ func (h *handler) client(r *http.Request, grant ceremonies.Grant) (ceremonies.Cl
 	if err != nil {
 		return ceremonies.Client{}, err
 	}
-	agent := strings.ToValidUTF8(r.UserAgent(), "")
-	return ceremonies.Client{UserAgent: agent[:min(len(agent), maxUserAgent)], DeviceID: action.DeviceID}, nil
+	agent := r.UserAgent()
+	agent = strings.ToValidUTF8(agent[:min(len(agent), maxUserAgent)], "") // a cut may leave half a character
+	return ceremonies.Client{UserAgent: agent, DeviceID: action.DeviceID}, nil
 }
 
 // refusedReply says what a refusal means for the person: what to show, or what
@@ -163,6 +173,9 @@ func (h *handler) refusedReply(w http.ResponseWriter, r *http.Request, err error
 	switch {
 	case errors.Is(err, errNoCookie):
 		h.reply(w, http.StatusUnauthorized, reply{Show: viewNote, Note: "gone"})
+		return
+	case errors.Is(err, errTooOften):
+		h.reply(w, http.StatusTooManyRequests, reply{Say: "say.often"})
 		return
 	case !errors.As(err, &refused):
 		h.log.ErrorContext(r.Context(), "challenge page", "error", err)

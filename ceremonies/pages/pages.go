@@ -40,6 +40,9 @@ type Config struct {
 	// Secure says that people reach the page over TLS; its cookies then travel
 	// over nothing else.
 	Secure bool
+	// Limit is asked before each ceremony that a person begins; an error refuses it
+	// for now. Nil means no limit.
+	Limit func(events.UserID) error
 	// Log takes the faults that people only see as "something went wrong". Nil
 	// means slog.Default.
 	Log *slog.Logger
@@ -59,6 +62,7 @@ type handler struct {
 	store    Store
 	brand    string
 	secure   bool
+	limit    func(events.UserID) error
 	log      *slog.Logger
 	headers  map[string]string
 	template *template.Template
@@ -72,8 +76,11 @@ func New(config Config) (http.Handler, error) {
 		return nil, errors.New("challenge page: it needs a relying party, a store and a brand")
 	}
 	h := &handler{
-		rp: config.RelyingParty, store: config.Store, brand: config.Brand, secure: config.Secure, log: config.Log,
+		rp: config.RelyingParty, store: config.Store, brand: config.Brand, secure: config.Secure, limit: config.Limit, log: config.Log,
 		headers: headers(config.FrameAncestors), texts: languages()[English],
+	}
+	if h.limit == nil {
+		h.limit = func(events.UserID) error { return nil }
 	}
 	if h.log == nil {
 		h.log = slog.Default()

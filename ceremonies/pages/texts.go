@@ -92,6 +92,7 @@ func languages() map[string]texts {
 		"say.slow":        "That took too long. Please try again.",
 		"say.address":     "Passkeys don't work at this address. Go back to {brand} and open this page again.",
 		"say.offline":     "We couldn't reach {brand}. Check your connection and try again.",
+		"say.often":       "That was too often. Wait a few seconds, then try again.",
 		"say.other":       "Something went wrong. Please try again.",
 		"say.unsaved":     "No passkey was saved. You can try again, or leave it for now.",
 		"say.unsupported": "This device can't save a passkey. Leave it for now, or use a security key.",

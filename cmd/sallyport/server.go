@@ -43,22 +43,23 @@ type Server struct {
 	log    *slog.Logger
 	opened []func() error // what Close undoes, in the order of opening
 
-	secrets   Secrets
-	listener  net.Listener
-	store     *store.Store
-	stream    *jetstream.Stream
-	relay     *jetstream.Relay
-	archive   *archive // nil when it is off
-	signals   *signals.Source
-	countries api.State // off without an IP database
-	rules     *ruleset.Keeper
-	engine    *engine.Engine
-	tokens    *ceremonies.Tokens
-	party     *ceremonies.RelyingParty
-	pages     http.Handler
-	operators *operators.Desk
-	http      *http.Server
-	invite    invite
+	secrets    Secrets
+	listener   net.Listener
+	store      *store.Store
+	stream     *jetstream.Stream
+	relay      *jetstream.Relay
+	archive    *archive // nil when it is off
+	signals    *signals.Source
+	countries  api.State // off without an IP database
+	rules      *ruleset.Keeper
+	engine     *engine.Engine
+	tokens     *ceremonies.Tokens
+	party      *ceremonies.RelyingParty
+	ceremonies *api.CeremonyLimit // shared by the pages and the API
+	pages      http.Handler
+	operators  *operators.Desk
+	http       *http.Server
+	invite     invite
 }
 
 // invite is the link that registers the first operator.
@@ -272,8 +273,10 @@ func (s *Server) openCeremonies(context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.ceremonies = api.NewCeremonyLimit(api.DefaultLimits, time.Now)
 	s.pages, err = pages.New(pages.Config{
 		RelyingParty: s.party, Store: s.store, Brand: s.config.Name, Secure: s.config.secure(), Log: s.log,
+		Limit: s.ceremonies.Begin,
 	})
 	return err
 }
@@ -304,7 +307,7 @@ func (s *Server) openHTTP(context.Context) error {
 	config := api.Config{
 		PublicURL: s.config.PublicURL, Origins: s.config.Origins, RPID: s.config.RPID, Name: s.config.Name,
 		Tenant: s.config.Tenant, Secrets: secrets, ManagementHash: s.secrets.ManagementHash,
-		TrustedProxies: s.config.TrustedProxies, Version: Version(), Log: s.log,
+		TrustedProxies: s.config.TrustedProxies, Version: Version(), Log: s.log, Ceremonies: s.ceremonies,
 		Engine: s.engine, Party: s.party, Tokens: s.tokens, Rules: s.rules, Operators: s.operators,
 		Store: s.store, LogReader: s.store, Parts: s.parts, Pages: s.pages, Console: console.Handler("/console"),
 	}

@@ -104,7 +104,7 @@ func (s *Server) registrationOptions(k *call) error {
 			return err
 		}
 	}
-	if err := s.limits.ceremony(k.grant.Action.User); err != nil {
+	if err := s.config.Ceremonies.Begin(k.grant.Action.User); err != nil {
 		return err
 	}
 	ctx, cancel := k.within()
@@ -155,7 +155,7 @@ func (s *Server) authenticationOptions(k *call) error {
 	if err := k.decode(&request); err != nil {
 		return err
 	}
-	if err := s.limits.ceremony(k.grant.Action.User); err != nil {
+	if err := s.config.Ceremonies.Begin(k.grant.Action.User); err != nil {
 		return err
 	}
 	ctx, cancel := k.within()

@@ -46,6 +46,9 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	// Limits of anonymous calls; the zero value means DefaultLimits.
 	Limits Limits
+	// Ceremonies is the limit that the hosted page shares. Nil means one of its own
+	// that follows Limits.
+	Ceremonies *CeremonyLimit
 	// Version of the build, shown by /readyz and the console.
 	Version string
 	// Log gets one line per request and every unexpected error. Nil discards.
@@ -132,6 +135,9 @@ func (c *Config) check() error {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Ceremonies == nil {
+		c.Ceremonies = NewCeremonyLimit(c.Limits, c.Now)
 	}
 	if c.MaxRequest <= 0 {
 		c.MaxRequest = 10 * time.Second

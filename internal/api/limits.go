@@ -20,7 +20,7 @@ type Limits struct {
 	AddressBurst    int
 	PerTenant       rate.Limit // of all of them together
 	TenantBurst     int
-	Ceremonies      int // begun through the client API, a minute and user
+	Ceremonies      int // begun through the client API and the hosted page, a minute and user
 	OperatorSignIns int // steps of a registration or a sign-in, a minute and address
 	Remembered      int // addresses, and users, that are counted; the least recent is forgotten
 }
@@ -34,20 +34,18 @@ var DefaultLimits = Limits{
 
 // limiter counts what callers do.
 type limiter struct {
-	tenant     *rate.Limiter
-	clients    *table[netip.Prefix]
-	signIns    *table[netip.Prefix]
-	ceremonies *table[events.UserID]
-	now        func() time.Time
+	tenant  *rate.Limiter
+	clients *table[netip.Prefix]
+	signIns *table[netip.Prefix]
+	now     func() time.Time
 }
 
 func newLimiter(l Limits, now func() time.Time) *limiter {
 	return &limiter{
-		tenant:     rate.NewLimiter(l.PerTenant, l.TenantBurst),
-		clients:    newTable[netip.Prefix](l.PerAddress, l.AddressBurst, l.Remembered),
-		signIns:    newTable[netip.Prefix](rate.Limit(l.OperatorSignIns)/60, l.OperatorSignIns, l.Remembered),
-		ceremonies: newTable[events.UserID](rate.Limit(l.Ceremonies)/60, l.Ceremonies, l.Remembered),
-		now:        now,
+		tenant:  rate.NewLimiter(l.PerTenant, l.TenantBurst),
+		clients: newTable[netip.Prefix](l.PerAddress, l.AddressBurst, l.Remembered),
+		signIns: newTable[netip.Prefix](rate.Limit(l.OperatorSignIns)/60, l.OperatorSignIns, l.Remembered),
+		now:     now,
 	}
 }
 
@@ -69,9 +67,21 @@ func (l *limiter) signIn(address netip.Addr) error {
 	return nil
 }
 
-// ceremony counts one ceremony that a user begins: each leaves rows and an event.
-func (l *limiter) ceremony(user events.UserID) error {
-	if !l.ceremonies.of(user).AllowN(l.now(), 1) {
+// CeremonyLimit counts the ceremonies that people begin, wherever they do: each
+// leaves rows and an event. The client API and the hosted page share one.
+type CeremonyLimit struct {
+	users *table[events.UserID]
+	now   func() time.Time
+}
+
+// NewCeremonyLimit allows each user l.Ceremonies a minute.
+func NewCeremonyLimit(l Limits, now func() time.Time) *CeremonyLimit {
+	return &CeremonyLimit{users: newTable[events.UserID](rate.Limit(l.Ceremonies)/60, l.Ceremonies, l.Remembered), now: now}
+}
+
+// Begin counts one ceremony of a user, or returns an *Error: too many requests.
+func (l *CeremonyLimit) Begin(user events.UserID) error {
+	if !l.users.of(user).AllowN(l.now(), 1) {
 		return tooMany()
 	}
 	return nil
