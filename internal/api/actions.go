@@ -172,9 +172,26 @@ func (s *Server) validate(k *call) error {
 	if err != nil {
 		return fmt.Errorf("validate: %w", err)
 	}
+	if action.State == events.StateChallengeSucceeded {
+		if outlived, err := s.outlived(ctx, action.ActionID, action.CreatedAt); err != nil {
+			return fmt.Errorf("validate: %w", err)
+		} else if outlived {
+			return k.ok(wireValidation{Error: codeInvalidToken})
+		}
+	}
 	return k.ok(wireValidation{
 		IsValid: action.State == events.StateChallengeSucceeded,
 		State:   action.State, StateUpdatedAt: wireTime(action.StateChangedAt), UserID: action.User,
 		Action: action.Code, ActionCode: action.Code, IdempotencyKey: action.Key, VerificationMethod: action.Method,
 	})
+}
+
+// outlived reports whether a proven action belongs to somebody who had the user's
+// id before: their proof says nothing of the person who has it now.
+func (s *Server) outlived(ctx context.Context, id events.ActionID, decided time.Time) (bool, error) {
+	account, err := s.config.Store.Account(ctx, id.User)
+	if err != nil {
+		return false, err
+	}
+	return account.Outlived(ceremonies.Action{ActionID: id, CreatedAt: decided}), nil
 }

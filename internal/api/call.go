@@ -83,7 +83,8 @@ func (s *Server) serve(c echo.Context, route string, who guard, do handler) {
 
 // fail answers an error, unless an answer has begun.
 func (k *call) fail(err error) {
-	k.problem = asError(err)
+	problem := *asError(err) // a copy, for some answers are shared by all calls
+	k.problem = &problem
 	if k.Response().Committed {
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/engine"
@@ -197,4 +198,13 @@ func checkText(field, value string, limit int) error {
 		return invalidField(field, "must not contain NUL characters.")
 	}
 	return nil
+}
+
+// checkName refuses what would break or disguise a line that people read:
+// control characters, and those that turn the direction of text.
+func checkName(field, value string) error {
+	if strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }) {
+		return invalidField(field, "must not contain control characters, such as a line break, nor marks that turn the direction of text.")
+	}
+	return checkText(field, value, maxAttribute)
 }

@@ -39,7 +39,7 @@ const (
 // the test suites of four SDKs (CONTRACT 1.2).
 const (
 	unauthorizedText  = "The request is unauthorized. Check that your API key and region base URL are correctly configured."
-	unavailableText   = "Sallyport cannot answer at the moment and has recorded nothing. Try again in a second."
+	unavailableText   = "Sallyport cannot answer at the moment. Try again in a second, with the same idempotencyKey where you sent one."
 	internalErrorText = "Something went wrong in Sallyport. Its log has the cause under this request id."
 )
 

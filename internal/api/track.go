@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 
 	"github.com/sallyport/sallyport/ceremonies"
 	"github.com/sallyport/sallyport/engine"
@@ -69,6 +70,15 @@ func (s *Server) track(k *call) error {
 		// that is what a backend needs to know. The log has the cause.
 		return fmt.Errorf("track: %w: %w", engine.ErrUnavailable, err)
 	}
+	if decision.State == events.StateChallengeSucceeded {
+		outlived, err := s.outlived(ctx, decision.ActionID, decision.CreatedAt)
+		if err != nil {
+			return fmt.Errorf("track: %w: %w", engine.ErrUnavailable, err)
+		}
+		if outlived {
+			decision.State = events.StateChallengeFailed
+		}
+	}
 	k.outcome = string(decision.Outcome)
 	s.metrics.decided(&decision)
 
@@ -121,6 +131,9 @@ func customValues(raw json.RawMessage) (map[string]any, json.RawMessage, error) 
 	}
 	var custom map[string]any
 	if err := json.Unmarshal(raw, &custom); err != nil {
+		if name, found := numberTooLarge(raw); found {
+			return nil, nil, invalidField("custom."+name, "is a number that is too large for 64 bits.")
+		}
 		return nil, nil, jsonError(raw, err)
 	}
 	for name, value := range custom {
@@ -133,4 +146,20 @@ func customValues(raw json.RawMessage) (map[string]any, json.RawMessage, error) 
 		}
 	}
 	return custom, raw, nil
+}
+
+// numberTooLarge names a custom value that no floating point number holds, such
+// as 1e999.
+func numberTooLarge(raw json.RawMessage) (name string, found bool) {
+	var values map[string]json.RawMessage
+	if json.Unmarshal(raw, &values) != nil {
+		return "", false
+	}
+	for name, value := range values {
+		var number *json.UnmarshalTypeError
+		if errors.As(json.Unmarshal(value, new(any)), &number) && number.Type.Kind() == reflect.Float64 {
+			return name, true
+		}
+	}
+	return "", false
 }

@@ -181,7 +181,7 @@ func (k *call) userChanges() (engine.UserChanges, error) {
 			return c, err
 		}
 		if value != nil {
-			if err := checkText(name, *value, maxAttribute); err != nil {
+			if err := checkName(name, *value); err != nil {
 				return c, err
 			}
 		}
