@@ -52,6 +52,10 @@ func (s *Server) queryActions(k *call) error {
 			filter.Codes = append(filter.Codes, code)
 		}
 	}
+	// Each number of codes is a statement of its own, and statements are kept.
+	if len(filter.Codes) > maxCodes {
+		return invalidField("codes", fmt.Sprintf("must name at most %d actions.", maxCodes))
+	}
 	ctx, cancel := k.within()
 	defer cancel()
 	actions, err := s.config.Store.TrackedActions(ctx, filter)
@@ -64,6 +68,9 @@ func (s *Server) queryActions(k *call) error {
 	}
 	return k.ok(items)
 }
+
+// maxCodes is how many action codes one query may name.
+const maxCodes = 50
 
 // parseDate reads a time or a day.
 func parseDate(text string) (time.Time, error) {

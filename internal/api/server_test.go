@@ -274,6 +274,7 @@ func TestActionsAreReadMovedAndListed(t *testing.T) {
 			}
 		}
 	}
+	w.call("GET", "/v1/users/ann/actions?codes="+strings.Repeat("payment,", 51), nil).refused(400, "invalid_request")
 	if a := w.call("GET", "/v1/users/nobody/actions", nil).ok(); strings.TrimSpace(a.text) != "[]" {
 		t.Errorf("nobody's actions: %s", a.text)
 	}
