@@ -302,7 +302,7 @@ func TestAccountAndAction(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := ceremonies.Account{
-			User: "jane", Known: true, Email: "jane@example.com", Generation: d.Generation,
+			User: "jane", Known: true, Email: "jane@example.com", Generation: d.Generation, CreatedAt: base,
 			Authenticators: []ceremonies.Authenticator{older, newer},
 		}
 		if diff := cmp.Diff(want, account, cmpopts.IgnoreFields(ceremonies.Account{}, "Handle")); diff != "" {

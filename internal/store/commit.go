@@ -18,6 +18,10 @@ const (
 	CommitWait = 1500 * time.Millisecond
 	// groupSize is how many members share a transaction.
 	groupSize = 512
+	// crowd is how large a group is that the next one waits for, and crowdWait how
+	// long. A few callers are never made to wait.
+	crowd     = 8
+	crowdWait = 100 * time.Microsecond
 	// groupTime bounds one transaction on PostgreSQL, where a lost server would
 	// otherwise hold the committer.
 	groupTime = 5 * time.Second
@@ -86,24 +90,36 @@ func (s *Store) join(m *member) error {
 func (s *Store) commitGroups() {
 	defer close(s.drained)
 	group := make([]*member, 0, groupSize)
+	last := 0
 	for first := range s.queue {
-		group = append(group[:0], first)
-	fill:
-		for len(group) < groupSize {
-			select {
-			case m, open := <-s.queue:
-				if !open {
-					break fill
-				}
-				group = append(group, m)
-			default:
-				break fill
-			}
+		group = s.fill(append(group[:0], first))
+		if last >= crowd && len(group) < last {
+			// Those who were just answered are about to ask again. Without them,
+			// groups settle at half the callers and wait for the disk twice as often.
+			time.Sleep(crowdWait)
+			group = s.fill(group)
 		}
+		last = len(group)
 		s.commitGroup(group)
 		clear(group)
 	}
 	s.committer.drop()
+}
+
+// fill adds what waits in the queue.
+func (s *Store) fill(group []*member) []*member {
+	for len(group) < groupSize {
+		select {
+		case m, open := <-s.queue:
+			if !open {
+				return group
+			}
+			group = append(group, m)
+		default:
+			return group
+		}
+	}
+	return group
 }
 
 // errCommit marks the failure of a COMMIT. Nobody knows whether it happened, so

@@ -79,8 +79,9 @@ func openSQLite(ctx context.Context, folder string, readers int) (writer, reader
 		return nil, nil, fmt.Errorf("open database: %w", err)
 	}
 
-	writer, err = sqlitedriver.Open(sqliteName(name,
-		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)",
+	registerVFS()
+	writer, err = sqlitedriver.Open(sqliteName(name, gatheringVFS,
+		"busy_timeout(5000)", "synchronous(FULL)", "journal_mode(WAL)",
 		fmt.Sprintf("cache_size(-%d)", writerCache), fmt.Sprintf("wal_autocheckpoint(%d)", walPages),
 		// Pages of an unfinished group never reach the write-ahead log, or a later
 		// scan would find them behind the end.
@@ -104,7 +105,7 @@ func openSQLite(ctx context.Context, folder string, readers int) (writer, reader
 		return nil, nil, errors.Join(fmt.Errorf("open database: %w", err), writer.Close())
 	}
 
-	reader, err = sqlitedriver.Open(sqliteName(name,
+	reader, err = sqlitedriver.Open(sqliteName(name, "os",
 		"busy_timeout(5000)", "query_only(1)", fmt.Sprintf("cache_size(-%d)", readerCache)))
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("open database: %w", err), writer.Close())
@@ -114,9 +115,9 @@ func openSQLite(ctx context.Context, folder string, readers int) (writer, reader
 	return writer, reader, nil
 }
 
-func sqliteName(file string, pragmas ...string) string {
+func sqliteName(file, vfs string, pragmas ...string) string {
 	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: file}).EscapedPath()}
-	u.RawQuery = url.Values{"_pragma": pragmas}.Encode()
+	u.RawQuery = url.Values{"vfs": {vfs}, "_pragma": pragmas}.Encode()
 	return u.String()
 }
 
