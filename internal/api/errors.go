@@ -155,7 +155,7 @@ var sentinels = []struct {
 	{operators.ErrInvite, http.StatusBadRequest, codeInvalid, "This invite is not valid any more. Ask for a new one: sallyport operator invite."},
 	{operators.ErrCeremony, http.StatusBadRequest, codeInvalid, "This took too long or was answered before. Start again."},
 	{operators.ErrRefused, http.StatusBadRequest, ceremonies.CodeInvalidCredential, "This passkey was not accepted here. Use the passkey that you registered for this console."},
-	{operators.ErrName, http.StatusBadRequest, codeInvalid, "A name has 1 to 64 characters."},
+	{operators.ErrName, http.StatusBadRequest, codeInvalid, "A name has 1 to 64 characters, none of them a control character or a mark that turns the direction of text."},
 	{operators.ErrRole, http.StatusBadRequest, codeInvalid, "role must be administrator, analyst or reviewer."},
 }
 

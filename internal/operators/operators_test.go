@@ -277,6 +277,14 @@ func TestAnAnswerProvesOnlyWhatItWasAskedFor(t *testing.T) {
 			_, _, err := d.Invite(d.t.Context(), "king", events.ByManagement)
 			return err
 		}},
+		"a name that turns the text around": {want: operators.ErrName, do: func(d *desk, k *key) error {
+			_, _, err := d.BeginRegistration(d.t.Context(), d.invite(operators.Analyst), "Adm\u202eretsini")
+			return err
+		}},
+		"a name of two lines": {want: operators.ErrName, do: func(d *desk, k *key) error {
+			_, _, err := d.BeginRegistration(d.t.Context(), d.invite(operators.Analyst), "Ada\nadministrator")
+			return err
+		}},
 		"a name without end": {want: operators.ErrName, do: func(d *desk, k *key) error {
 			_, _, err := d.BeginRegistration(d.t.Context(), d.invite(operators.Analyst), strings.Repeat("a", 65))
 			return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-webauthn/webauthn/protocol"
@@ -31,7 +32,7 @@ const (
 // It returns ErrInvite and ErrName.
 func (d *Desk) BeginRegistration(ctx context.Context, invite, name string) (ceremony string, options json.RawMessage, err error) {
 	name = strings.TrimSpace(name)
-	if n := utf8.RuneCountInString(name); n == 0 || n > maxName || strings.ContainsRune(name, 0) {
+	if n := utf8.RuneCountInString(name); n == 0 || n > maxName || strings.ContainsFunc(name, disguises) {
 		return "", nil, ErrName
 	}
 	hash := hashSecret(invite)
@@ -48,6 +49,10 @@ func (d *Desk) BeginRegistration(ctx context.Context, invite, name string) (cere
 	begun := Ceremony{Kind: kindRegistration, Invite: hash, Name: name, Handle: handle}
 	return d.begin(ctx, begun, session, creation.Response)
 }
+
+// disguises reports whether a character would break or turn the line that shows
+// a name: a control character or one for the direction of text.
+func disguises(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
 
 // FinishRegistration takes the ceremony, verifies the answer, creates the
 // operator and signs the browser in. It returns ErrCeremony, ErrInvite and
