@@ -1,7 +1,10 @@
 package clickhouse_test
 
 import (
+	"context"
 	"encoding/hex"
+	"net"
+	"net/http"
 	"os"
 	"regexp"
 	"strings"
@@ -58,6 +61,28 @@ func TestDocumentedStatements(t *testing.T) {
 			t.Errorf("the leaf of %s is not among\n%s", e.Position, leaves)
 		}
 	}
+
+	// The statement that erases a person changes rows, so it is no query.
+	statement := regexp.MustCompile(`(?m)^    ALTER TABLE .*\n(    .*\n)+`).FindString(string(page))
+	erased := list[0]
+	statement = strings.NewReplacer("u-1017", string(erased.Action.User), "2026-11-22", "2100-01-01").Replace(statement)
+	const left = "SELECT count() FROM sallyport.events WHERE personal != '' OR salt != ''"
+	before, err := archive.Text(t.Context(), left)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return engine.Dial(ctx) }}}
+	defer client.CloseIdleConnections()
+	response, err := client.Post("http://localhost/", "text/plain", strings.NewReader(statement))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	after, err := archive.Text(t.Context(), left)
+	if err != nil || response.StatusCode != http.StatusOK || after == before {
+		t.Errorf("status %d, %v; %s rows with personal values before and %s after\n%s", response.StatusCode, err, before, after, statement)
+	}
+
 	if !strings.Contains(shadows, "new-device") {
 		t.Errorf("the match in shadow is not among %q", shadows)
 	}
