@@ -32,6 +32,7 @@ trap 'stop; exit 0' INT # the usual way to end
 trap 'stop; exit 143' TERM
 
 rm -f "$banner"
+(umask 077 && : >"$banner") # it holds a one-time link
 bin/sallyport serve >"$banner" &
 server=$!
 until [ -s "$banner" ]; do # written when the server is ready
@@ -41,6 +42,7 @@ done
 server_url=$(grep -o -m 1 'https\?://[^ /]*' "$banner" | head -n 1)
 invite=$(grep -o 'https\?://[^ ]*#invite=[^ ]*' "$banner" || true)
 secret=$(bin/sallyport secret show | head -n 1)
+rm -f "$banner"
 
 SALLYPORT_URL=$server_url SALLYPORT_SECRET=$secret bin/shop &
 shop=$!
