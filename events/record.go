@@ -49,7 +49,7 @@ type ActionTracked struct {
 	Matches  json.RawMessage `json:"matches,omitempty"`  // version-tagged, written by the rules codec
 	Enrolled bool            `json:"enrolled"`
 	Country  string          `json:"country,omitempty"` // ISO 3166-1 alpha-2, from the address
-	Shown    string          `json:"shown,omitempty"`   // hash-free template id of the text a challenge shows
+	Shown    string          `json:"shown,omitempty"`   // id of the template whose text a challenge shows
 	Micros   int64           `json:"micros"`            // time to decide, without the commit
 }
 
@@ -74,7 +74,7 @@ type Ceremony struct {
 	Reason        string          `json:"reason,omitempty"`  // stable code of a failure
 	Detail        string          `json:"detail,omitempty"`  // the library's text, for the audit trail only
 	Tries         int             `json:"tries,omitempty"`   // ceremonies answered wrongly so far
-	Digest        string          `json:"digest,omitempty"`  // base64url SHA-256 of what the challenge commits to
+	Digest        string          `json:"digest,omitempty"`  // base64url challenge: SHA-256 over the nonce and the digest of what it commits to
 	Shown         bool            `json:"shown,omitempty"`   // our page displayed the text
 	Receipt       json.RawMessage `json:"receipt,omitempty"` // on success: the bytes that prove it
 }

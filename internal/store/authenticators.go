@@ -64,13 +64,7 @@ func (s *Store) AddAuthenticator(ctx context.Context, a ceremonies.Authenticator
 		}
 		return t.log(draft)
 	})
-	if err == nil {
-		err = answer
-	}
-	if err != nil {
-		return fmt.Errorf("add authenticator: %w", err)
-	}
-	return nil
+	return ended("add authenticator", err, answer)
 }
 
 // RemoveAuthenticator takes an authenticator from its user, or returns
@@ -110,13 +104,7 @@ func (s *Store) RemoveAuthenticator(ctx context.Context, user events.UserID, id 
 		}
 		return t.log(draft)
 	})
-	if err == nil {
-		err = answer
-	}
-	if err != nil {
-		return fmt.Errorf("remove authenticator: %w", err)
-	}
-	return nil
+	return ended("remove authenticator", err, answer)
 }
 
 // CredentialVerifiedAt tells when the passkey with a credential id last proved

@@ -92,13 +92,7 @@ func (s *Store) Begin(ctx context.Context, c ceremonies.Challenge, event events.
 		}
 		return t.log(event)
 	})
-	if err == nil {
-		err = answer
-	}
-	if err != nil {
-		return fmt.Errorf("begin ceremony: %w", err)
-	}
-	return nil
+	return ended("begin ceremony", err, answer)
 }
 
 const (
@@ -209,13 +203,7 @@ func (s *Store) Deny(ctx context.Context, id events.ActionID, at time.Time, even
 		}
 		return t.log(event)
 	})
-	if err == nil {
-		err = answer
-	}
-	if err != nil {
-		return fmt.Errorf("deny action: %w", err)
-	}
-	return nil
+	return ended("deny action", err, answer)
 }
 
 // denyAction fails an open action, takes the user's tokens back and closes the

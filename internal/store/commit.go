@@ -71,6 +71,19 @@ func (s *Store) write(ctx context.Context, run func(*tx) error) error {
 	}
 }
 
+// ended is how a write ended for its caller: not committed, or committed with a
+// refusal for an answer. A member must not return the refusal itself, since an
+// error of one rolls its whole group back.
+func ended(operation string, err, refusal error) error {
+	if err == nil {
+		err = refusal
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	return nil
+}
+
 // join queues a member without waiting.
 func (s *Store) join(m *member) error {
 	s.gate.RLock()

@@ -116,13 +116,7 @@ func (s *Store) BeginRange(ctx context.Context, r events.Range) error {
 			int64(r.Epoch), int64(r.From), int64(r.To), r.Hash[:], false)
 		return err
 	})
-	if err == nil {
-		err = answer
-	}
-	if err != nil {
-		return fmt.Errorf("begin archive range: %w", err)
-	}
-	return nil
+	return ended("begin archive range", err, answer)
 }
 
 // ConfirmRange keeps that the archive has a range.

@@ -162,13 +162,7 @@ func (s *Store) Register(ctx context.Context, invite []byte, o operators.Operato
 		}
 		return t.log(event)
 	})
-	if err == nil {
-		err = answer
-	}
-	if err != nil {
-		return fmt.Errorf("register operator: %w", err)
-	}
-	return nil
+	return ended("register operator", err, answer)
 }
 
 const operatorColumns = "o.id, o.name, o.role, o.handle, o.created_at FROM operators o"
@@ -236,13 +230,7 @@ func (s *Store) SignIn(ctx context.Context, c operators.Credential, session oper
 		}
 		return t.log(event)
 	})
-	if err == nil {
-		err = answer
-	}
-	if err != nil {
-		return fmt.Errorf("sign operator in: %w", err)
-	}
-	return nil
+	return ended("sign operator in", err, answer)
 }
 
 // OperatorBySession implements operators.Store.
