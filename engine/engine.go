@@ -42,11 +42,33 @@ type Profile struct {
 	Email          string
 	PhoneNumber    string
 	Username       string
+	Custom         map[string]any  // values kept with the user: string, float64 or bool
 	Methods        []events.Method // enrolled and usable, each once, in order of enrolment
-	Passkeys       int
-	LastVerifiedAt time.Time // zero when never
-	Generation     int64     // generation of the user's tokens
-	DeviceKnown    bool      // an earlier action from it was allowed by the rules or proven
+	Passkeys       []Passkey       // in order of enrolment
+	LastVerifiedAt time.Time       // zero when never
+	VerifiedAt     *Place          // where the person last passed a challenge, nil when not known
+	Generation     int64           // generation of the user's tokens
+	Devices        int             // known devices of the person
+
+	DeviceKnown     bool      // an earlier action from it was allowed by the rules or proven
+	RememberedUntil time.Time // of the device, zero when it is not remembered
+	DeviceUsers     int       // people for whom the device is known
+	AddressKnown    bool      // an earlier action from the address was allowed by the rules or proven
+}
+
+// Passkey is what the rules may know of a passkey.
+type Passkey struct {
+	AAGUID     string // of the authenticator's make, as a UUID; "" when not known
+	Synced     bool   // backup eligible: it can leave its device
+	CreatedAt  time.Time
+	LastUsedAt time.Time // zero when never
+	Regressed  bool      // its signature counter has gone back (WebAuthn L3, section 7.2, step 22)
+}
+
+// Place is a point on earth at a time.
+type Place struct {
+	Latitude, Longitude float64 // degrees north and east
+	At                  time.Time
 }
 
 // Enrolled reports whether the person can be challenged.
@@ -71,8 +93,9 @@ type Decision struct {
 	Rule           string // id of the rule that decided, "" otherwise
 	Set            int
 	Matches        []rules.Match
-	Prompt         string // what a challenge shows, already filled in
-	PromptID       string // the template it comes from: "payment@7", action code and set number
+	Allowed        []events.Method // that a challenge accepts; empty means any
+	Prompt         string          // what a challenge shows, already filled in
+	PromptID       string          // the template it comes from: "payment@7", action code and set number
 	Methods        []events.Method
 	Generation     int64
 	CreatedAt      time.Time
@@ -87,9 +110,39 @@ func (d Decision) Enrolled() bool { return len(d.Methods) > 0 }
 type Recording struct {
 	Action          Action
 	Decision        Decision
-	Country         string       // ISO 3166-1 alpha-2, "" when unknown
-	EstablishDevice bool         // the rules allowed it: the device is known from now on
-	Event           events.Draft // an ActionTracked
+	Address         string         // IP address in canonical form, "" when unknown
+	Country         string         // ISO 3166-1 alpha-2, "" when unknown
+	Place           *Place         // where the address is, nil when unknown
+	EstablishDevice bool           // the rules allowed it: device and address are known from now on
+	Additions       []ListAddition // what live matches add to lists, in the order of the rules
+	Event           events.Draft   // an ActionTracked
+}
+
+// ListAddition is an item that a rule adds to a list. An item that is there
+// already stays, until the later of both times.
+type ListAddition struct {
+	List  string
+	Value string    // as an item is written: text, number, address
+	Until time.Time // zero: for ever
+	Rule  string    // id of the rule
+}
+
+// Lists answers which values are on the lists that rules test. Answers come from
+// memory.
+type Lists interface {
+	// Test looks for a value, a string or a float64. The answer is unknown while
+	// the list cannot be read.
+	Test(list string, value any, now time.Time) rules.Value[bool]
+	// Version is the number of the last change that answers take into account.
+	Version() int64
+}
+
+// Metrics reads sliding windows over the log. Answers come from memory.
+type Metrics interface {
+	// Read fills facts.Metrics with the metrics that the rules of an action may
+	// read, from exactly the events up to the position that it returns. The windows
+	// end at facts.Now. What cannot be known now stays out.
+	Read(set *rules.Set, code string, facts *rules.Facts) events.Position
 }
 
 // Recorder keeps decisions. internal/store keeps them in SQL, engine/memory in
@@ -98,9 +151,10 @@ type Recorder interface {
 	// Recorded returns the stored decision of an action, with its current state,
 	// current methods and token generation. It reports false when there is none.
 	Recorded(ctx context.Context, id events.ActionID) (Decision, bool, error)
-	// Profile reads the person and the device. A person who is not known yet is
-	// an empty profile, not an error.
-	Profile(ctx context.Context, user events.UserID, device string) (Profile, error)
+	// Profile reads the person and what is known of the device and the address
+	// (canonical, "" for none) with the person. A person who is not known yet is
+	// an empty profile but for DeviceUsers, not an error.
+	Profile(ctx context.Context, user events.UserID, device, address string) (Profile, error)
 	// Record keeps the decision and its event in one transaction, creating or
 	// updating user and device. If the action was recorded before, it writes
 	// nothing and returns the stored decision with Repeated set.
@@ -115,6 +169,14 @@ type Signals interface {
 	// then the action's failure outcome decides. It must not change action or
 	// profile, and should return soon after ctx ends.
 	Facts(ctx context.Context, action *Action, profile *Profile, facts *rules.Facts) error
+}
+
+// Versioned is implemented by Signals that look things up in data.
+type Versioned interface {
+	Signals
+	// Version names the data in use, such as "ip-city 2026-11-01"; a decision
+	// records it.
+	Version() string
 }
 
 // Immediate is implemented by Signals that only compute: they wait for nothing

@@ -93,7 +93,7 @@ func (e *Engine) Track(ctx context.Context, a Action) (Decision, error) {
 	if a.Key == "" {
 		a.Key = newKey()
 	}
-	profile, err := e.config.Recorder.Profile(ctx, a.User, a.DeviceID)
+	profile, err := e.config.Recorder.Profile(ctx, a.User, a.DeviceID, "")
 	if err != nil {
 		return Decision{}, fmt.Errorf("read profile: %w", err)
 	}

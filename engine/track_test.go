@@ -160,7 +160,7 @@ func TestTrackSettles(t *testing.T) {
 			if got := strings.TrimSpace(fmt.Sprintf("%s %s %s %s", d.Outcome, d.State, d.Reason, d.Rule)); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
-			p, err := recorder.Profile(t.Context(), "jane", "phone")
+			p, err := recorder.Profile(t.Context(), "jane", "phone", "")
 			if err != nil || p.DeviceKnown != tt.device {
 				t.Errorf("device known %v, want %v (error %v)", p.DeviceKnown, tt.device, err)
 			}

@@ -57,6 +57,11 @@ type Draft struct {
 	Body     []byte      // JSON object; personal values replaced by salted hashes under "personal"
 	Personal []byte      // JSON object of the values, nil when there are none
 	Salt     []byte      // 16 random bytes, nil when there are no personal values
+
+	// Local is what the writer knew before it made the bytes: a *rules.Facts for an
+	// ActionTracked. It spares readers in the same process reading them again, is
+	// nil elsewhere, and never stored or sent.
+	Local any
 }
 
 // Event is a numbered draft. Personal and Salt are nil once they are erased.

@@ -22,6 +22,10 @@ const (
 	KindUserUpdated          Kind = "user.updated"
 	KindUserDeleted          Kind = "user.deleted"
 	KindRuleSetPublished     Kind = "ruleset.published"
+	KindDraftSaved           Kind = "draft.saved"
+	KindDraftApproved        Kind = "draft.approved"
+	KindDraftDeleted         Kind = "draft.deleted"
+	KindListChanged          Kind = "list.changed"
 	KindOperatorInvited      Kind = "operator.invited"
 	KindOperatorRegistered   Kind = "operator.registered"
 	KindOperatorSignedIn     Kind = "operator.signed-in"
@@ -50,6 +54,11 @@ type ActionTracked struct {
 	Enrolled bool            `json:"enrolled"`
 	Country  string          `json:"country,omitempty"` // ISO 3166-1 alpha-2, from the address
 	Shown    string          `json:"shown,omitempty"`   // id of the template whose text a challenge shows
+	Allowed  []Method        `json:"allowed,omitempty"` // methods that a challenge accepts; none means any
+	AsOf     string          `json:"asOf,omitempty"`    // position of the last event folded into the metrics that were read
+	Lists    int64           `json:"lists,omitempty"`   // number of the last change of lists that was taken into account
+	IPData   string          `json:"ipData,omitempty"`  // version of the IP data
+	Added    []string        `json:"added,omitempty"`   // names of lists that live matches added to
 	Micros   int64           `json:"micros"`            // time to decide, without the commit
 }
 
@@ -119,6 +128,32 @@ type RuleSetPublished struct {
 	SHA256 string `json:"sha256"` // of the set's canonical bytes, hexadecimal
 }
 
+// DraftChanged is a step in the life of a draft of a rule set. Step is one of the
+// three draft kinds.
+type DraftChanged struct {
+	Step Kind `json:"-"`
+	ActionID
+	Draft    string `json:"draft"`
+	Revision int    `json:"revision"`       // the draft's, from 1
+	Base     int    `json:"base,omitempty"` // number of the set that it began as
+	By       string `json:"by"`
+	SHA256   string `json:"sha256,omitempty"` // of the definition's canonical bytes, hexadecimal
+}
+
+// ListChanged is a change of a list: of its items, of itself, or its end. A rule
+// that adds an item is part of its decision's event instead.
+type ListChanged struct {
+	ActionID
+	List    string `json:"list"`
+	Version int64  `json:"version"` // number of the change, over all lists
+	Type    string `json:"type,omitempty"`
+	Added   int    `json:"added,omitempty"`
+	Removed int    `json:"removed,omitempty"`
+	Deleted bool   `json:"deleted,omitempty"` // the list is gone
+	By      string `json:"by"`
+	Note    string `json:"note,omitempty"`
+}
+
 // OperatorChanged is a step in the life of a console account. Step is one of
 // the three operator kinds.
 type OperatorChanged struct {
@@ -149,6 +184,8 @@ func (AuthenticatorRemoved) Kind() Kind { return KindAuthenticatorRemoved }
 func (UserUpdated) Kind() Kind          { return KindUserUpdated }
 func (UserDeleted) Kind() Kind          { return KindUserDeleted }
 func (RuleSetPublished) Kind() Kind     { return KindRuleSetPublished }
+func (d DraftChanged) Kind() Kind       { return d.Step }
+func (ListChanged) Kind() Kind          { return KindListChanged }
 func (o OperatorChanged) Kind() Kind    { return o.Step }
 func (LogRecovered) Kind() Kind         { return KindLogRecovered }
 
@@ -179,6 +216,10 @@ func (d Draft) Decode() (Record, error) {
 		record = &UserDeleted{}
 	case KindRuleSetPublished:
 		record = &RuleSetPublished{}
+	case KindDraftSaved, KindDraftApproved, KindDraftDeleted:
+		record = &DraftChanged{Step: d.Kind}
+	case KindListChanged:
+		record = &ListChanged{}
 	case KindOperatorInvited, KindOperatorRegistered, KindOperatorSignedIn:
 		record = &OperatorChanged{Step: d.Kind}
 	case KindLogRecovered:

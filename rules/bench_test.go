@@ -26,7 +26,7 @@ func benchmarkSet(tb testing.TB) (*rules.Set, *rules.Facts) {
 		`user.ageHours < 24 && custom.amount > 300`,
 		`custom.currency != "EUR" && custom.currency != "USD"`,
 		`device.os == "Linux" && device.browser == "Firefox" && device.type == "tablet"`,
-		`user.passkeyCount == 0 && user.isEnrolled`,
+		`passkey.count == 0 && user.isEnrolled`,
 		`ip.isPrivate && custom.express && custom.payee.startsWith("test-")`,
 		`user.id != "" && action.code == "payment" && now > timestamp("2020-01-01T00:00:00Z") && user.hasPreviouslyVerified && known(user.username)`,
 	} {
@@ -39,7 +39,7 @@ func benchmarkSet(tb testing.TB) (*rules.Set, *rules.Facts) {
 	facts := &rules.Facts{
 		User: rules.UserFacts{
 			ID: "user-1", Email: rules.Known("jane@example.com"), EmailDomain: rules.Known("example.com"), Username: rules.Known("jane"),
-			AgeHours: rules.Known(1000.0), IsEnrolled: true, PasskeyCount: 2, HasPreviouslyVerified: true,
+			AgeHours: rules.Known(1000.0), IsEnrolled: true, HasPreviouslyVerified: true,
 		},
 		Action: rules.ActionFacts{Code: "payment"},
 		Device: rules.DeviceFacts{

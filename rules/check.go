@@ -60,23 +60,71 @@ func (c *checker) fields(fields []Field) {
 	if len(fields) > MaxFields {
 		c.report("fields", "", "there are %d fields; at most %d are allowed", len(fields), MaxFields)
 	}
-	seen := map[string]bool{}
-	for i, f := range fields {
+	seen := map[bool]map[string]bool{false: {}, true: {}} // by whether it is the user's
+	for i := range fields {
 		path := fmt.Sprintf("fields[%d]", i)
-		switch {
-		case !isFieldName(f.Name):
-			c.report(path+".name", "", "the name %s must be 1 to 64 letters, digits and underscores, and not begin with a digit", quoted(f.Name))
-		case celReserved[f.Name]:
-			c.report(path+".name", "", "%q is a reserved word of CEL", f.Name)
-		case seen[f.Name]:
-			c.report(path+".name", "", "%q is declared twice", f.Name)
-		}
-		seen[f.Name] = true
+		f := &fields[i]
+		c.declaredName(path, f.Name, seen[f.Scope == OfUser])
+		c.oneOf(path+".scope", "", string(f.Scope), []string{string(OfAction), string(OfUser)})
 		if f.celType() == nil {
 			c.report(path+".type", "", "the type must be string, number or boolean")
 		}
 		c.text(path+".description", "", f.Description, MaxDescriptionRunes)
 	}
+}
+
+// metrics checks names and texts; what a metric counts is checked where it is
+// compiled.
+func (c *checker) metrics(metrics []Metric) {
+	if len(metrics) > MaxMetrics {
+		c.report("metrics", "", "there are %d metrics; at most %d are allowed", len(metrics), MaxMetrics)
+	}
+	seen := map[string]bool{}
+	for i, m := range metrics {
+		path := fmt.Sprintf("metrics[%d]", i)
+		c.declaredName(path, m.Name, seen)
+		c.text(path+".description", "", m.Description, MaxDescriptionRunes)
+	}
+}
+
+func (c *checker) lists(lists []List) {
+	if len(lists) > MaxLists {
+		c.report("lists", "", "there are %d lists; at most %d are allowed", len(lists), MaxLists)
+	}
+	seen := map[string]bool{}
+	for i, l := range lists {
+		path := fmt.Sprintf("lists[%d]", i)
+		switch {
+		case !IsListName(l.Name):
+			c.report(path+".name", "", "the name %s must be 1 to 64 lower-case letters, digits and underscores, and begin with a letter", quoted(l.Name))
+		case seen[l.Name]:
+			c.report(path+".name", "", "%q is declared twice", l.Name)
+		}
+		seen[l.Name] = true
+		if l.Type == "" {
+			c.report(path+".type", "", "a type is missing: string, number or cidr")
+		}
+		c.oneOf(path+".type", "", string(l.Type), []string{string(ListOfStrings), string(ListOfNumbers), string(ListOfRanges)})
+		c.text(path+".description", "", l.Description, MaxDescriptionRunes)
+	}
+}
+
+var listName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+
+// IsListName tells whether a list may have this name.
+func IsListName(name string) bool { return listName.MatchString(name) && !celReserved[name] }
+
+// declaredName checks the name of something that conditions read after a dot.
+func (c *checker) declaredName(path, name string, seen map[string]bool) {
+	switch {
+	case !isFieldName(name):
+		c.report(path+".name", "", "the name %s must be 1 to 64 letters, digits and underscores, and not begin with a digit", quoted(name))
+	case celReserved[name]:
+		c.report(path+".name", "", "%q is a reserved word of CEL", name)
+	case seen[name]:
+		c.report(path+".name", "", "%q is declared twice", name)
+	}
+	seen[name] = true
 }
 
 // celReserved are words that cannot follow a dot in CEL or stand for themselves.
@@ -118,6 +166,9 @@ func (c *checker) rule(path string, r *Rule) {
 	c.oneOf(path+".onUnknown", r.ID, string(r.OnUnknown), []string{string(UnknownIgnored), string(UnknownMatches)})
 	if len(r.Tags) > MaxTags {
 		c.report(path+".tags", r.ID, "there are %d tags; at most %d are allowed", len(r.Tags), MaxTags)
+	}
+	if r.Rollout != nil && (*r.Rollout < 0 || *r.Rollout > 100) {
+		c.report(path+".rollout", r.ID, "the rollout is a percentage from 0 to 100")
 	}
 	for i, tag := range r.Tags {
 		c.text(fmt.Sprintf("%s.tags[%d]", path, i), r.ID, tag, MaxNameRunes)

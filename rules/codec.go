@@ -30,6 +30,10 @@ type factsRecord struct {
 	Version int            `json:"v"`
 	Facts   map[string]any `json:"facts"`
 	Custom  map[string]any `json:"custom,omitempty"`
+	// Values kept with the user, metrics, and list tests by their text.
+	UserCustom map[string]any     `json:"userCustom,omitempty"`
+	Metrics    map[string]float64 `json:"metrics,omitempty"`
+	Lists      map[string]bool    `json:"lists,omitempty"`
 }
 
 // EncodeFacts writes the known facts as version-tagged JSON. Custom values are
@@ -61,24 +65,50 @@ func EncodeFacts(f *Facts) ([]byte, error) {
 		}
 	}
 	out = append(out, '}')
-	if len(f.Custom) > 0 {
-		out = append(out, `,"custom":{`...)
-		first = true
-		for _, name := range slices.Sorted(maps.Keys(f.Custom)) {
-			switch v := f.Custom[name].(type) {
-			case string, bool:
-				key(name)
-				out = appendJSON(out, v)
-			case float64:
-				if numberValue(v) != nil {
-					key(name)
-					out = appendJSON(out, v)
-				}
-			default:
-				return nil, fmt.Errorf("encode facts: custom value %q is a %T", name, v)
+	var err error
+	if out, err = appendValues(out, "custom", f.Custom); err != nil {
+		return nil, err
+	}
+	if out, err = appendValues(out, "userCustom", f.UserCustom); err != nil {
+		return nil, err
+	}
+	if out, err = appendValues(out, "metrics", f.Metrics); err != nil {
+		return nil, err
+	}
+	if out, err = appendValues(out, "lists", f.Lists); err != nil {
+		return nil, err
+	}
+	return append(out, '}'), nil
+}
+
+// appendValues appends the member name with values by name, in order, unless
+// there is none.
+func appendValues[T any](out []byte, member string, values map[string]T) ([]byte, error) {
+	if len(values) == 0 {
+		return out, nil
+	}
+	out = append(out, ',')
+	out = appendJSON(out, member)
+	out = append(out, ':', '{')
+	first := true
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		value := any(values[name])
+		switch v := value.(type) {
+		case string, bool:
+		case float64:
+			if numberValue(v) == nil {
+				continue
 			}
+		default:
+			return nil, fmt.Errorf("encode facts: %s value %q is a %T", member, name, v)
 		}
-		out = append(out, '}')
+		if !first {
+			out = append(out, ',')
+		}
+		first = false
+		out = appendJSON(out, name)
+		out = append(out, ':')
+		out = appendJSON(out, value)
 	}
 	return append(out, '}'), nil
 }
@@ -133,10 +163,10 @@ func ListFacts(encoded []byte, fields []Field) ([]FactValue, error) {
 		value, ok := record.Facts[b.Name]
 		list = append(list, FactValue{Name: b.Name, Type: b.Type, Doc: b.Doc, Known: ok, Value: value})
 	}
-	facts := Facts{Custom: record.Custom}
+	facts := Facts{Custom: record.Custom, UserCustom: record.UserCustom}
 	for i := range fields {
 		f := &fields[i]
-		value := FactValue{Name: customPrefix + f.Name, Type: string(f.Type), Doc: f.Description}
+		value := FactValue{Name: f.fact(), Type: string(f.Type), Doc: f.Description}
 		if v := customValue(&facts, f); v != nil {
 			value.Known, value.Value = true, v.Value()
 		}

@@ -46,13 +46,16 @@ func compile(v Version) (*Set, []Problem) {
 	d := v.Definition
 	c := &checker{ids: map[string]string{}}
 	c.fields(d.Fields)
-	language, err := newCompiler(d.Fields)
+	c.metrics(d.Metrics)
+	c.lists(d.Lists)
+	tests := listTests(&d)
+	language, err := newCompiler(&d, tests)
 	if err != nil {
 		c.report("fields", "", "%v", err)
 		return nil, c.problems
 	}
 	s := &Set{version: v, actions: make(map[string]*action, len(d.Actions))}
-	s.layOut(d.Fields)
+	s.layOut(&d, tests)
 	if len(d.Actions) > MaxActions {
 		c.report("actions", "", "there are %d actions; at most %d are allowed", len(d.Actions), MaxActions)
 		return nil, c.problems
@@ -77,9 +80,10 @@ func compile(v Version) (*Set, []Problem) {
 	return s, nil
 }
 
-// layOut gives every fact a slot: the built-in ones first, then the declared.
-func (s *Set) layOut(fields []Field) {
-	s.slots = make(map[string]int, len(builtins())+len(fields))
+// layOut gives every value that a condition may read a slot: the built-in facts
+// first, then the declared fields, metrics and list tests.
+func (s *Set) layOut(d *Definition, tests []ListTest) {
+	s.slots = make(map[string]int, len(builtins())+len(d.Fields)+len(d.Metrics)+len(tests))
 	add := func(name string, read func(*Facts) ref.Val) {
 		s.slots[name] = len(s.readers)
 		s.readers = append(s.readers, read)
@@ -88,9 +92,25 @@ func (s *Set) layOut(fields []Field) {
 	for _, b := range builtins() {
 		add(b.Name, b.read)
 	}
-	for i := range fields {
-		field := &fields[i]
-		add(customPrefix+field.Name, func(f *Facts) ref.Val { return customValue(f, field) })
+	for i := range d.Fields {
+		field := &d.Fields[i]
+		add(field.fact(), func(f *Facts) ref.Val { return customValue(f, field) })
+	}
+	for _, m := range d.Metrics {
+		add(metricPrefix+m.Name, func(f *Facts) ref.Val {
+			if v, known := f.Metrics[m.Name]; known {
+				return numberValue(v)
+			}
+			return nil
+		})
+	}
+	for _, test := range tests {
+		add(test.Name, func(f *Facts) ref.Val {
+			if v, known := f.Lists[test.Name]; known {
+				return types.Bool(v)
+			}
+			return nil
+		})
 	}
 }
 

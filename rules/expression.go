@@ -3,7 +3,9 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp/syntax"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -62,35 +64,63 @@ func known(v ref.Val) ref.Val {
 	return types.True
 }
 
-// compiler turns conditions into programs for one set of declared fields.
+// compiler turns conditions into programs for one definition.
 type compiler struct {
 	env   *cel.Env
-	facts map[string]*cel.Type // every name that a condition may read
+	facts map[string]*cel.Type // every name that a condition may read, list tests among them
+	lists map[string]ListType  // by the name in conditions, such as list.suspects
 }
 
-func newCompiler(fields []Field) (*compiler, error) {
+// newCompiler declares what the rules of a definition may read. It leaves out
+// what has no proper name or type; the checker reports that.
+func newCompiler(d *Definition, tests []ListTest) (*compiler, error) {
+	c := &compiler{lists: map[string]ListType{}}
+	more := make(map[string]*cel.Type, len(d.Metrics)+len(tests))
+	for i := range d.Metrics {
+		if isFieldName(d.Metrics[i].Name) {
+			more[metricPrefix+d.Metrics[i].Name] = cel.DoubleType
+		}
+	}
+	for _, test := range tests {
+		more[test.Name] = cel.BoolType
+	}
+	for _, l := range d.Lists {
+		c.lists[listPrefix+l.Name] = l.Type
+	}
+	return c, c.declare(d.Fields, more)
+}
+
+// declare makes the compiler's environment: the built-in facts, fields, and more.
+func (c *compiler) declare(fields []Field, more map[string]*cel.Type) error {
 	base, err := language()
 	if err != nil {
-		return nil, fmt.Errorf("prepare CEL: %w", err)
+		return fmt.Errorf("prepare CEL: %w", err)
 	}
-	c := &compiler{facts: make(map[string]*cel.Type, len(builtins())+len(fields))}
+	c.facts = make(map[string]*cel.Type, len(builtins())+len(fields)+len(more))
 	for _, b := range builtins() {
 		c.facts[b.Name] = b.celType
 	}
 	var variables []cel.EnvOption
-	for i := range fields {
-		name, typ := customPrefix+fields[i].Name, fields[i].celType()
-		if _, twice := c.facts[name]; twice || typ == nil || !isFieldName(fields[i].Name) {
-			continue // Check reports it
+	add := func(name string, typ *cel.Type) {
+		if _, twice := c.facts[name]; twice {
+			return
 		}
 		c.facts[name] = typ
 		variables = append(variables, cel.Variable(name, typ))
 	}
+	for i := range fields {
+		if typ := fields[i].celType(); typ != nil && isFieldName(fields[i].Name) {
+			add(fields[i].fact(), typ)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(more)) {
+		add(name, more[name])
+	}
 	c.env, err = base.Extend(variables...)
 	if err != nil {
-		return nil, fmt.Errorf("declare custom fields: %w", err)
+		return fmt.Errorf("declare what conditions may read: %w", err)
 	}
-	return c, nil
+	return nil
 }
 
 // compile returns the condition or the problems in it, with positions.
@@ -113,6 +143,7 @@ func (c *compiler) compile(text string) (*condition, []Problem) {
 	if problems := c.vet(parsed.NativeRep()); len(problems) > 0 {
 		return nil, problems
 	}
+	c.replaceListTests(parsed.NativeRep())
 	if problems := c.alignNumbers(parsed.NativeRep()); len(problems) > 0 {
 		return nil, problems
 	}

@@ -4,13 +4,19 @@ package rules
 // so a set that compiles is cheap to evaluate whatever values it meets.
 const (
 	// MaxDefinitionBytes is the size of a definition as text.
-	MaxDefinitionBytes = 1 << 20
+	MaxDefinitionBytes = 8 << 20
 	// MaxActions is how many actions a set may list.
 	MaxActions = 200
 	// MaxRules is how many rules a set may hold, over all actions.
-	MaxRules = 1000
+	MaxRules = 20_000
 	// MaxFields is how many custom fields a set may declare.
 	MaxFields = 200
+	// MaxMetrics is how many metrics a set may declare.
+	MaxMetrics = 64
+	// MaxLists is how many lists a set may declare.
+	MaxLists = 64
+	// MaxTests is how many tests a set may hold.
+	MaxTests = 2000
 	// MaxTags is how many tags a rule may carry.
 	MaxTags = 20
 	// MaxNameRunes bounds names and tags, in characters.

@@ -27,7 +27,7 @@ func TestVocabulary(t *testing.T) {
 	}
 	for _, want := range []rules.Fact{
 		{Name: "ip.countryCode", Type: "string", Group: "ip", Doc: "ISO 3166-1 alpha-2 code of the address's country."},
-		{Name: "user.passkeyCount", Type: "number", Group: "user", Doc: "Number of passkeys the user has."},
+		{Name: "passkey.count", Type: "number", Group: "user", Doc: "Number of passkeys the user has."},
 		{Name: "user.lastVerifiedAt", Type: "timestamp", Group: "user", Doc: "When the user last passed a challenge."},
 		{Name: "device.isBot", Type: "boolean", Group: "device", Doc: "True when the user agent is that of a known bot."},
 		{Name: "now", Type: "timestamp", Group: "now", Doc: "Now is the time of the decision."},
@@ -118,7 +118,7 @@ func TestEvaluateConcurrently(t *testing.T) {
 
 func TestFactsCodec(t *testing.T) {
 	facts := &rules.Facts{
-		User:   rules.UserFacts{ID: "jané \"1\"", AgeHours: rules.Known(1.5), PasskeyCount: 2, LastVerifiedAt: rules.Known(time.Unix(1, 500).UTC())},
+		User:   rules.UserFacts{ID: "jané \"1\"", AgeHours: rules.Known(1.5), LastVerifiedAt: rules.Known(time.Unix(1, 500).UTC())},
 		Device: rules.DeviceFacts{IsNew: rules.Known(false), Browser: rules.Known("a\nb\u2028<")},
 		Custom: map[string]any{"amount": 1e21, "payee": 5.0, "hidden": "x"},
 		Now:    time.Date(2026, 11, 22, 10, 0, 0, 0, time.FixedZone("", 3600)),
@@ -147,7 +147,7 @@ func TestFactsCodec(t *testing.T) {
 		}
 	}
 	want := map[string]any{
-		"user.id": "jané \"1\"", "user.isNew": false, "user.ageHours": 1.5, "user.isEnrolled": false, "user.passkeyCount": 2.0,
+		"user.id": "jané \"1\"", "user.isNew": false, "user.ageHours": 1.5, "user.isEnrolled": false, "passkey.count": 2.0,
 		"user.hasPreviouslyVerified": false, "user.lastVerifiedAt": "1970-01-01T00:00:01.0000005Z", "action.code": "",
 		"device.isNew": false, "device.browser": "a\nb\u2028<", "custom.amount": 1e21, "now": "2026-11-22T09:00:00Z",
 	}

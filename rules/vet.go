@@ -13,7 +13,13 @@ import (
 	"cel.dev/cel-go/common/types"
 )
 
-const customPrefix = "custom."
+// Prefixes of the names that a definition declares.
+const (
+	customPrefix     = "custom."
+	userCustomPrefix = "user.custom."
+	metricPrefix     = "metric."
+	listPrefix       = "list."
+)
 
 // allowedFunctions is all that a condition may call. Not here: has, since an
 // unknown value is tested with known; dyn and type, since comparing across
@@ -41,6 +47,7 @@ var allowedFunctions = func() map[string]bool {
 // CEL's own messages explain badly.
 type vetter struct {
 	facts    map[string]*cel.Type
+	lists    map[string]ListType
 	groups   map[string]bool // first parts of dotted names
 	info     *ast.SourceInfo
 	local    []string // variables of the comprehensions around
@@ -48,7 +55,10 @@ type vetter struct {
 }
 
 func (c *compiler) vet(tree *ast.AST) []Problem {
-	v := &vetter{facts: c.facts, groups: map[string]bool{"custom": true}, info: tree.SourceInfo()}
+	v := &vetter{
+		facts: c.facts, lists: c.lists, info: tree.SourceInfo(),
+		groups: map[string]bool{"custom": true, "metric": true, "list": true},
+	}
 	for name := range c.facts {
 		if group, _, dotted := strings.Cut(name, "."); dotted {
 			v.groups[group] = true
@@ -115,6 +125,8 @@ func (v *vetter) visitCall(e ast.Expr) {
 		v.report(e, "there is no function %s here", name)
 	case name == overloads.Matches && !literalPattern(call):
 		v.report(e, "the pattern of matches must be a literal text, such as matches('^a+$')")
+	case name == operators.In && v.visitListTest(call):
+		return
 	case name == operators.Equals || name == operators.NotEquals:
 		for _, arg := range call.Args() {
 			if arg.Kind() == ast.LiteralKind && arg.AsLiteral() == types.NullValue {
@@ -183,8 +195,12 @@ func (v *vetter) visitName(e ast.Expr) {
 		}
 	}
 	switch {
-	case strings.HasPrefix(name, customPrefix):
+	case strings.HasPrefix(name, customPrefix), strings.HasPrefix(name, userCustomPrefix):
 		v.report(root, "%s is not declared; add it to the fields of this rule set%s", name, v.suggest(name))
+	case strings.HasPrefix(name, metricPrefix):
+		v.report(root, "%s is not declared; add it to the metrics of this rule set%s", name, v.suggest(name))
+	case strings.HasPrefix(name, listPrefix):
+		v.report(root, "a list can only be tested: write fact in %s", name)
 	case isDotted && v.groups[group]:
 		hint := v.suggest(name)
 		if hint == "" {

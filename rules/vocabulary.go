@@ -56,7 +56,7 @@ var builtins = sync.OnceValue(func() []builtin {
 		field := root.Field(i)
 		name := field.Tag.Get("cel")
 		switch {
-		case name == "": // Custom is declared per set
+		case name == "": // declared per set
 		case field.Type.Kind() == reflect.Struct && field.Type != reflect.TypeFor[time.Time]():
 			for j := range field.Type.NumField() {
 				leaf := field.Type.Field(j)
@@ -186,7 +186,11 @@ func timeValue(t time.Time) ref.Val {
 // customValue reads a declared custom field. A value of another type is
 // unknown.
 func customValue(f *Facts, field *Field) ref.Val {
-	switch v := f.Custom[field.Name].(type) {
+	values := f.Custom
+	if field.Scope == OfUser {
+		values = f.UserCustom
+	}
+	switch v := values[field.Name].(type) {
 	case string:
 		if field.Type == TypeString {
 			return stringValue(v)

@@ -105,7 +105,7 @@ func (w *World) Track(user events.UserID, state events.ActionState, scope string
 	w.Helper()
 	w.keys++
 	id := events.ActionID{User: user, Code: "payment", Key: "order-" + strconv.Itoa(w.keys)}
-	profile, err := w.Store.Profile(w.Context(), user, "device-1")
+	profile, err := w.Store.Profile(w.Context(), user, "device-1", "")
 	if err != nil {
 		w.Fatal(err)
 	}

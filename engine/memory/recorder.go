@@ -55,7 +55,7 @@ func (r *Recorder) Recorded(ctx context.Context, id events.ActionID) (engine.Dec
 }
 
 // Profile implements engine.Recorder.
-func (r *Recorder) Profile(ctx context.Context, id events.UserID, device string) (engine.Profile, error) {
+func (r *Recorder) Profile(ctx context.Context, id events.UserID, device, _ string) (engine.Profile, error) {
 	if err := ctx.Err(); err != nil {
 		return engine.Profile{}, fmt.Errorf("read profile: %w", err)
 	}
@@ -106,7 +106,7 @@ func (r *Recorder) Enrol(id events.UserID, method events.Method, now time.Time) 
 		u.Methods = append(u.Methods, method)
 	}
 	if method == events.MethodPasskey {
-		u.Passkeys++
+		u.Passkeys = append(u.Passkeys, engine.Passkey{CreatedAt: now})
 	}
 }
 

@@ -99,7 +99,7 @@ func recorded(t *testing.T, r engine.Recorder, id events.ActionID) engine.Decisi
 
 func profile(t *testing.T, r engine.Recorder, user events.UserID, device string) engine.Profile {
 	t.Helper()
-	p, err := r.Profile(t.Context(), user, device)
+	p, err := r.Profile(t.Context(), user, device, "")
 	if err != nil {
 		t.Fatalf("Profile: %v", err)
 	}

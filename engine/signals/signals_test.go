@@ -102,10 +102,10 @@ func TestUser(t *testing.T) {
 			"an enrolled person",
 			engine.Action{},
 			engine.Profile{
-				Known: true, CreatedAt: now, Methods: []events.Method{events.MethodPasskey}, Passkeys: 2, LastVerifiedAt: now.Add(-time.Minute),
+				Known: true, CreatedAt: now, Methods: []events.Method{events.MethodPasskey}, Passkeys: make([]engine.Passkey, 2), LastVerifiedAt: now.Add(-time.Minute),
 			},
 			rules.UserFacts{
-				AgeHours: rules.Known(0.0), IsEnrolled: true, PasskeyCount: 2, HasPreviouslyVerified: true,
+				AgeHours: rules.Known(0.0), IsEnrolled: true, HasPreviouslyVerified: true,
 				LastVerifiedAt: rules.Known(now.Add(-time.Minute)),
 			},
 		},

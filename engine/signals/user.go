@@ -26,7 +26,7 @@ func userFacts(action *engine.Action, profile *engine.Profile, facts *rules.Fact
 		u.AgeHours = rules.Known(max(0, facts.Now.Sub(profile.CreatedAt).Hours()))
 	}
 	u.IsEnrolled = profile.Enrolled()
-	u.PasskeyCount = int64(profile.Passkeys)
+	facts.Passkey.Count = int64(len(profile.Passkeys))
 	if !profile.LastVerifiedAt.IsZero() {
 		u.HasPreviouslyVerified = true
 		u.LastVerifiedAt = rules.Known(profile.LastVerifiedAt)

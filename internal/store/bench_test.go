@@ -52,7 +52,7 @@ func benchmarkTrack(b *testing.B, config store.Config, callers int) {
 			User: events.UserID(fmt.Sprintf("user-%07d", i*7919%users)), Code: "payment",
 			Key: fmt.Sprintf("%08x-0000-4000-8000-%012d", uint32(i*2654435761), i),
 		}
-		p, err := s.Profile(ctx, id.User, "device-1")
+		p, err := s.Profile(ctx, id.User, "device-1", "")
 		if err != nil {
 			return err
 		}

@@ -44,7 +44,7 @@ func TestAProofCompletesItsAction(t *testing.T) {
 		if diff := cmp.Diff([]ceremonies.Authenticator{proof}, account.Authenticators); diff != "" {
 			t.Error(diff)
 		}
-		p, err := s.Profile(t.Context(), "jane", "phone")
+		p, err := s.Profile(t.Context(), "jane", "phone", "")
 		if err != nil || !p.DeviceKnown || !p.LastVerifiedAt.Equal(o.At) {
 			t.Errorf("profile %+v, %v", p, err)
 		}
@@ -266,8 +266,8 @@ func TestEnrolmentLeavesTheActionAlone(t *testing.T) {
 		if err != nil || result.State != events.StateChallengeRequired {
 			t.Fatalf("finish: %+v, %v", result, err)
 		}
-		p, err := s.Profile(t.Context(), "jane", "phone")
-		if err != nil || p.Passkeys != 1 || len(p.Methods) != 1 || p.DeviceKnown || !p.LastVerifiedAt.IsZero() {
+		p, err := s.Profile(t.Context(), "jane", "phone", "")
+		if err != nil || len(p.Passkeys) != 1 || len(p.Methods) != 1 || p.DeviceKnown || !p.LastVerifiedAt.IsZero() {
 			t.Errorf("profile %+v, %v", p, err)
 		}
 		// A proof for enrolment does not complete the action either.
@@ -278,7 +278,7 @@ func TestEnrolmentLeavesTheActionAlone(t *testing.T) {
 		if result, err = s.Finish(t.Context(), o); err != nil || result.State != events.StateChallengeRequired {
 			t.Errorf("finish: %+v, %v", result, err)
 		}
-		if p, err = s.Profile(t.Context(), "jane", "phone"); err != nil || p.LastVerifiedAt.IsZero() {
+		if p, err = s.Profile(t.Context(), "jane", "phone", ""); err != nil || p.LastVerifiedAt.IsZero() {
 			t.Errorf("profile %+v, %v", p, err)
 		}
 	})

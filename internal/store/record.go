@@ -67,7 +67,7 @@ func decided(d *engine.Decision, body []byte) (events.ActionTracked, error) {
 }
 
 // Profile implements engine.Recorder.
-func (s *Store) Profile(ctx context.Context, user events.UserID, device string) (engine.Profile, error) {
+func (s *Store) Profile(ctx context.Context, user events.UserID, device, _ string) (engine.Profile, error) {
 	p, mark, found := s.profiles.get(user, device)
 	if found {
 		return p, nil
@@ -75,17 +75,18 @@ func (s *Store) Profile(ctx context.Context, user events.UserID, device string) 
 	p = engine.Profile{Known: true}
 	var created, verified int64
 	var methods string
+	var passkeys int
 	err := s.quick(ctx).get(`SELECT email, phone, username, methods, passkeys, last_verified_at, generation, created_at,
 			EXISTS (SELECT 1 FROM devices WHERE user_id = $1 AND id = $2)
 		FROM users WHERE id = $1`, args{string(user), device},
-		&p.Email, &p.PhoneNumber, &p.Username, &methods, &p.Passkeys, &verified, &p.Generation, &created, &p.DeviceKnown)
+		&p.Email, &p.PhoneNumber, &p.Username, &methods, &passkeys, &verified, &p.Generation, &created, &p.DeviceKnown)
 	if errors.Is(err, sql.ErrNoRows) {
 		return engine.Profile{}, nil
 	}
 	if err != nil {
 		return engine.Profile{}, fmt.Errorf("read profile: %w", err)
 	}
-	p.Methods = splitMethods(methods)
+	p.Methods, p.Passkeys = splitMethods(methods), make([]engine.Passkey, passkeys)
 	p.LastVerifiedAt, p.CreatedAt = instant(verified), instant(created)
 	s.profiles.put(user, device, p, mark)
 	return p, nil
