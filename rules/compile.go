@@ -23,13 +23,16 @@ type Set struct {
 type action struct {
 	ActionRules // defaults filled in
 	rules       []compiled
-	reads       []int // slots that some rule reads
+	reads       []int           // slots that some rule reads
+	tests       []ListTest      // that some rule reads
+	needs       map[string]bool // names of all facts that the action's rules depend on: read, looked for in a list, or added to one
 }
 
 // compiled is a rule that is evaluated: live or shadow.
 type compiled struct {
 	*Rule
 	*condition
+	adds *addition // nil when a match adds nothing
 }
 
 // Compile makes a published definition ready to evaluate. It returns a
@@ -67,9 +70,9 @@ func compile(v Version) (*Set, []Problem) {
 		} else if s.actions[a.Code] != nil {
 			c.report(path+".code", "", "the action %q is listed twice", a.Code)
 		}
-		s.actions[a.Code] = s.compileAction(c, language, path, a, d.Fields)
+		s.actions[a.Code] = s.compileAction(c, language, path, a, tests)
 	}
-	s.otherwise = s.compileAction(c, language, "otherwise", &d.Otherwise, d.Fields)
+	s.otherwise = s.compileAction(c, language, "otherwise", &d.Otherwise, tests)
 	if c.rules > MaxRules {
 		c.report("actions", "", "there are %d rules; at most %d are allowed", c.rules, MaxRules)
 	}
@@ -114,16 +117,18 @@ func (s *Set) layOut(d *Definition, tests []ListTest) {
 	}
 }
 
-func (s *Set) compileAction(c *checker, language *compiler, path string, a *ActionRules, fields []Field) *action {
+func (s *Set) compileAction(c *checker, language *compiler, path string, a *ActionRules, tests []ListTest) *action {
 	c.action(path, a)
-	for _, message := range checkPrompt(a.Prompt, fields) {
+	for _, message := range checkPrompt(a.Prompt, s.version.Definition.Fields) {
 		c.report(path+".prompt", "", "%s", message)
 	}
 	out := &action{ActionRules: withDefaults(*a)}
 	if c.rules > MaxRules {
 		return out // compile reports it; the rest is not worth the time
 	}
+	additions := c.consequences(language, path, out.Rules)
 	reads := map[int]bool{}
+	out.needs = map[string]bool{}
 	var cost uint64
 	for i := range out.Rules {
 		r := &out.Rules[i]
@@ -140,9 +145,22 @@ func (s *Set) compileAction(c *checker, language *compiler, path string, a *Acti
 			if slot := s.slots[name]; !reads[slot] {
 				reads[slot] = true
 				out.reads = append(out.reads, slot)
+				out.needs[name] = true
 			}
 		}
-		out.rules = append(out.rules, compiled{r, cond})
+		rule := compiled{Rule: r, condition: cond}
+		if added := additions[i]; added != nil && r.Mode == Live {
+			added.slot = s.slots[r.OnMatch.Add]
+			out.needs[r.OnMatch.Add] = true
+			rule.adds = added
+		}
+		out.rules = append(out.rules, rule)
+	}
+	for _, t := range tests {
+		if out.needs[t.Name] {
+			out.needs[t.Fact] = true
+			out.tests = append(out.tests, t)
+		}
 	}
 	if cost > MaxActionCost {
 		c.report(path+".rules", "", "the rules may cost %d together at worst; at most %d is allowed", cost, MaxActionCost)

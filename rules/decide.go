@@ -44,6 +44,9 @@ func (s *Set) Evaluate(code string, facts *Facts) Result {
 	decided := false
 	for i := range a.rules {
 		rule := &a.rules[i]
+		if !rule.applies(facts.User.ID) {
+			continue
+		}
 		verdict, failure := rule.evaluate(values)
 		if verdict == "" {
 			continue
@@ -52,11 +55,16 @@ func (s *Set) Evaluate(code string, facts *Facts) Result {
 		if rule.Mode == Live && !decided {
 			switch {
 			case rule.matches(verdict):
-				result.Outcome, result.Reason, result.Rule = rule.Outcome, ByRule, rule.ID
+				result.Outcome, result.Reason, result.Rule, result.Methods = rule.Outcome, ByRule, rule.ID, rule.Methods
 				decided, match.Decides = true, true
 			case verdict == Erred && rule.OnError == ErrorFails:
 				result.Outcome, result.Reason = a.OnFailure, ByFailure
 				decided, match.Decides = true, true
+			}
+		}
+		if rule.adds != nil && rule.matches(verdict) {
+			if item, known := rule.adds.of(s, facts, rule.ID); known {
+				result.Additions = append(result.Additions, item)
 			}
 		}
 		result.Count++

@@ -8,6 +8,12 @@ type Result struct {
 	Rule    string  // id of the rule that decided, "" otherwise
 	Matches []Match // in the order of the rules, at most MaxMatches
 	Count   int     // of all matches, also beyond MaxMatches
+	// Methods are the authenticators that a challenge accepts, as the rule that
+	// decided has it; empty means any. The caller must not change it.
+	Methods []string
+	// Additions is what the live rules that match add to lists, in the order of the
+	// rules, whether they decide or not.
+	Additions []Addition
 }
 
 // Reason says why an outcome is what it is.

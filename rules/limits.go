@@ -17,6 +17,11 @@ const (
 	MaxLists = 64
 	// MaxTests is how many tests a set may hold.
 	MaxTests = 2000
+	// MaxPosition is the largest position of a rule.
+	MaxPosition = 1_000_000_000
+	// MaxAdditions is how many rules of an action may add to a list, which bounds
+	// what one decision writes.
+	MaxAdditions = 100
 	// MaxTags is how many tags a rule may carry.
 	MaxTags = 20
 	// MaxNameRunes bounds names and tags, in characters.
