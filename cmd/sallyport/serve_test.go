@@ -346,7 +346,7 @@ func relayOneEvent(t *testing.T, data string) events.Position {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	if _, err := ruleset.Open(ctx, log, rules.Example(), slog.New(slog.DiscardHandler)); err != nil {
+	if _, err := ruleset.Open(ctx, log, ruleset.Config{First: rules.Example()}); err != nil {
 		t.Fatal(err)
 	}
 	stream, err := jetstream.Open(ctx, jetstream.Config{Dir: filepath.Join(data, "nats")})

@@ -229,7 +229,7 @@ func (s *Server) openArchive(ctx context.Context) error {
 }
 
 func (s *Server) openRules(ctx context.Context) (err error) {
-	s.rules, err = ruleset.Open(ctx, s.store, rules.Example(), s.log)
+	s.rules, err = ruleset.Open(ctx, s.store, ruleset.Config{First: rules.Example(), Log: s.log})
 	return err
 }
 

@@ -89,7 +89,7 @@ func start(t *testing.T, change ...func(*api.Config)) *world {
 	definition, err := rules.ParseYAML([]byte(testRules))
 	must()
 	logger := slog.New(slog.NewJSONHandler(&lockedWriter{w: w}, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	w.rules, err = ruleset.Open(ctx, w.store, definition, logger)
+	w.rules, err = ruleset.Open(ctx, w.store, ruleset.Config{First: definition, Log: logger, Now: w.clock})
 	must()
 	source, err := signals.Open(signals.Config{})
 	must()

@@ -35,10 +35,25 @@ type Store interface {
 	PublishRules(ctx context.Context, base int, v rules.Version) (rules.Version, error)
 }
 
+// Config says how rule sets are kept.
+type Config struct {
+	// First is published when the store has no set yet.
+	First rules.Definition
+	// Approval demands that a set is published from a draft that a second person
+	// has approved. Rolling back needs nobody else: it is for emergencies.
+	Approval bool
+	// Log gets what nobody else is told. Nil discards.
+	Log *slog.Logger
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
 // Keeper holds the set in force. It is safe for concurrent use.
 type Keeper struct {
-	store Store
-	log   *slog.Logger
+	store    Store
+	approval bool
+	log      *slog.Logger
+	now      func() time.Time
 
 	current atomic.Pointer[rules.Set]
 	refused atomic.Int64 // number of a published set that this build cannot compile, 0 when none
@@ -47,13 +62,20 @@ type Keeper struct {
 }
 
 // Open reads the set in force and compiles it. A store without any set gets
-// first as its first one. It fails when the set in force does not compile: a
-// server must not decide by other rules than those that were published.
-func Open(ctx context.Context, store Store, first rules.Definition, log *slog.Logger) (*Keeper, error) {
-	k := &Keeper{store: store, log: log}
+// config.First as its first one. It fails when the set in force does not
+// compile: a server must not decide by other rules than those that were
+// published.
+func Open(ctx context.Context, store Store, config Config) (*Keeper, error) {
+	k := &Keeper{store: store, approval: config.Approval, log: config.Log, now: config.Now}
+	if k.log == nil {
+		k.log = slog.New(slog.DiscardHandler)
+	}
+	if k.now == nil {
+		k.now = time.Now
+	}
 	err := k.Refresh(ctx)
 	if errors.Is(err, engine.ErrNotFound) {
-		_, err = k.Publish(ctx, 0, first, "sallyport", "The set that Sallyport ships with")
+		_, err = k.publish(ctx, 0, config.First, "sallyport", "The set that Sallyport ships with")
 		if errors.Is(err, engine.ErrConflict) { // another node was first
 			err = k.Refresh(ctx)
 		}
@@ -125,23 +147,39 @@ func (k *Keeper) Refresh(ctx context.Context) error {
 // first and Latest for any. It returns *rules.CompileError when the definition
 // does not compile and engine.ErrConflict when base is not in force any more.
 func (k *Keeper) Publish(ctx context.Context, base int, d rules.Definition, author, note string) (rules.Version, error) {
-	version := rules.Version{Number: max(base, 0) + 1, Definition: d, Author: author, Note: note}
-	if _, err := rules.Compile(version); err != nil {
+	return k.publish(ctx, base, d, author, note)
+}
+
+// publish compiles once: the set that was checked is the one that comes into
+// force. So its number and time are fixed before the store has them.
+func (k *Keeper) publish(ctx context.Context, base int, d rules.Definition, author, note string) (rules.Version, error) {
+	from := base
+	if base == Latest {
+		var err error
+		if from, err = k.store.CurrentRulesNumber(ctx); err != nil {
+			return rules.Version{}, fmt.Errorf("read number of rule set: %w", err)
+		}
+	}
+	set, err := rules.Compile(rules.Version{
+		Number: from + 1, Definition: d, Author: author, Note: note, PublishedAt: k.now().UTC().Truncate(time.Microsecond),
+	})
+	if err != nil {
 		return rules.Version{}, fmt.Errorf("compile rule set: %w", err)
 	}
-	published, err := k.store.PublishRules(ctx, base, version)
+	published, err := k.store.PublishRules(ctx, from, set.Version())
 	if err != nil {
 		return rules.Version{}, fmt.Errorf("publish rule set: %w", err)
 	}
-	if err := k.Refresh(ctx); err != nil { // published all the same: Run tries again
-		k.log.ErrorContext(ctx, "a published rule set is not in force yet", "set", published.Number, "error", err)
-	}
+	k.swap(set)
 	return published, nil
 }
 
 // swap never goes back to an older set.
 func (k *Keeper) swap(set *rules.Set) {
-	if now := k.current.Load(); now == nil || now.Number() < set.Number() {
-		k.current.Store(set)
+	for {
+		now := k.current.Load()
+		if now != nil && now.Number() >= set.Number() || k.current.CompareAndSwap(now, set) {
+			return
+		}
 	}
 }

@@ -41,7 +41,7 @@ func open(t *testing.T) *store.Store {
 
 func keeper(t *testing.T, s ruleset.Store, log *slog.Logger) *ruleset.Keeper {
 	t.Helper()
-	k, err := ruleset.Open(t.Context(), s, always(rules.Block), log)
+	k, err := ruleset.Open(t.Context(), s, ruleset.Config{First: always(rules.Block), Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestANewerNodesSetIsRefusedAndTheLastOneStays(t *testing.T) {
 		if n := strings.Count(logged.String(), "level=ERROR"); n != 1 {
 			t.Errorf("logged %d times:\n%s", n, logged.String())
 		}
-		if _, err := ruleset.Open(t.Context(), s, always(rules.Allow), log); err == nil {
+		if _, err := ruleset.Open(t.Context(), s, ruleset.Config{First: always(rules.Allow), Log: log}); err == nil {
 			t.Error("a start decides by other rules than those that were published")
 		}
 	})
