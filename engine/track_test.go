@@ -221,7 +221,8 @@ func TestTrackRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	facts, err := rules.ListFacts([]byte(personal[events.PersonalFacts]), compiled(t)().Version().Definition.Fields)
+	definition := compiled(t)().Version().Definition
+	facts, err := rules.ListFacts([]byte(personal[events.PersonalFacts]), &definition)
 	if err != nil {
 		t.Fatal(err)
 	}

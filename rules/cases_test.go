@@ -3,10 +3,8 @@ package rules_test
 import (
 	"fmt"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -113,58 +111,33 @@ func compile(tb testing.TB, d rules.Definition) *rules.Set {
 	return set
 }
 
-// makeFacts fills in the struct by the names that conditions use.
+// makeFacts fills in the struct by the names that conditions use. A value of the
+// action or the user may have any type, declared or not.
 func makeFacts(tb testing.TB, action string, named map[string]any) *rules.Facts {
 	tb.Helper()
-	facts := &rules.Facts{Action: rules.ActionFacts{Code: action}, Custom: map[string]any{}}
+	custom, userCustom, builtin := map[string]any{}, map[string]any{}, map[string]any{}
+	metrics, lists := map[string]float64{}, map[string]bool{}
 	for name, value := range named {
 		if v, ok := value.(int); ok {
 			value = float64(v)
 		}
-		if custom, ok := strings.CutPrefix(name, "custom."); ok {
-			facts.Custom[custom] = value
-			continue
+		switch {
+		case strings.Contains(name, " in list."):
+			lists[name] = value.(bool)
+		case strings.HasPrefix(name, "custom."):
+			custom[strings.TrimPrefix(name, "custom.")] = value
+		case strings.HasPrefix(name, "user.custom."):
+			userCustom[strings.TrimPrefix(name, "user.custom.")] = value
+		case strings.HasPrefix(name, "metric."):
+			metrics[strings.TrimPrefix(name, "metric.")] = value.(float64)
+		default:
+			builtin[name] = value
 		}
-		field := reflect.ValueOf(facts).Elem()
-		for part := range strings.SplitSeq(name, ".") {
-			field = fieldByTag(tb, field, part)
-		}
-		setField(tb, name, field.Addr().Interface(), value)
 	}
+	facts, problems := rules.FactsOf(&rules.Definition{}, action, builtin)
+	if len(problems) > 0 {
+		tb.Fatal(problems)
+	}
+	facts.Custom, facts.UserCustom, facts.Metrics, facts.Lists = custom, userCustom, metrics, lists
 	return facts
-}
-
-func fieldByTag(tb testing.TB, v reflect.Value, tag string) reflect.Value {
-	tb.Helper()
-	for i := range v.NumField() {
-		if v.Type().Field(i).Tag.Get("cel") == tag {
-			return v.Field(i)
-		}
-	}
-	tb.Fatalf("no fact has the tag %q", tag)
-	return reflect.Value{}
-}
-
-func setField(tb testing.TB, name string, field, value any) {
-	tb.Helper()
-	switch f := field.(type) {
-	case *string:
-		*f = value.(string)
-	case *bool:
-		*f = value.(bool)
-	case *int64:
-		*f = int64(value.(float64))
-	case *time.Time:
-		*f = value.(time.Time)
-	case *rules.Value[string]:
-		*f = rules.Known(value.(string))
-	case *rules.Value[bool]:
-		*f = rules.Known(value.(bool))
-	case *rules.Value[float64]:
-		*f = rules.Known(value.(float64))
-	case *rules.Value[time.Time]:
-		*f = rules.Known(value.(time.Time))
-	default:
-		tb.Fatalf("fact %s is a %T", name, field)
-	}
 }

@@ -16,26 +16,6 @@ import (
 // later version must still read this one: decisions are kept for years.
 const codecVersion = 1
 
-// FactValue is one fact of a decision, ready to be shown.
-type FactValue struct {
-	Name  string `json:"name"`
-	Type  string `json:"type"`
-	Doc   string `json:"doc"`
-	Known bool   `json:"known"`
-	Value any    `json:"value,omitempty"` // string, float64, bool or RFC 3339 time, nil when unknown
-}
-
-// factsRecord is the stored form of facts: known ones only, by name.
-type factsRecord struct {
-	Version int            `json:"v"`
-	Facts   map[string]any `json:"facts"`
-	Custom  map[string]any `json:"custom,omitempty"`
-	// Values kept with the user, metrics, and list tests by their text.
-	UserCustom map[string]any     `json:"userCustom,omitempty"`
-	Metrics    map[string]float64 `json:"metrics,omitempty"`
-	Lists      map[string]bool    `json:"lists,omitempty"`
-}
-
 // EncodeFacts writes the known facts as version-tagged JSON. Custom values are
 // written whether they are declared or not, so that a rule set that declares
 // them later can be tried on past decisions.
@@ -142,37 +122,6 @@ func plainJSON(s string) bool {
 		}
 	}
 	return true
-}
-
-// ListFacts reads what EncodeFacts wrote: every built-in fact in the order of
-// the vocabulary, then every field of fields, unknown ones without a value.
-// Nothing encoded, as after an erasure, gives an empty list.
-func ListFacts(encoded []byte, fields []Field) ([]FactValue, error) {
-	if len(encoded) == 0 {
-		return []FactValue{}, nil
-	}
-	var record factsRecord
-	if err := json.Unmarshal(encoded, &record); err != nil {
-		return nil, fmt.Errorf("read facts: %w", err)
-	}
-	if record.Version != codecVersion {
-		return nil, fmt.Errorf("read facts: version %d is not known to this build", record.Version)
-	}
-	list := make([]FactValue, 0, len(builtins())+len(fields))
-	for _, b := range builtins() {
-		value, ok := record.Facts[b.Name]
-		list = append(list, FactValue{Name: b.Name, Type: b.Type, Doc: b.Doc, Known: ok, Value: value})
-	}
-	facts := Facts{Custom: record.Custom, UserCustom: record.UserCustom}
-	for i := range fields {
-		f := &fields[i]
-		value := FactValue{Name: f.fact(), Type: string(f.Type), Doc: f.Description}
-		if v := customValue(&facts, f); v != nil {
-			value.Known, value.Value = true, v.Value()
-		}
-		list = append(list, value)
-	}
-	return list, nil
 }
 
 // matchesRecord is the stored form of a decision's matches.

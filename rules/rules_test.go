@@ -1,7 +1,6 @@
 package rules_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -27,7 +26,7 @@ func TestVocabulary(t *testing.T) {
 	}
 	for _, want := range []rules.Fact{
 		{Name: "ip.countryCode", Type: "string", Group: "ip", Doc: "ISO 3166-1 alpha-2 code of the address's country."},
-		{Name: "passkey.count", Type: "number", Group: "user", Doc: "Number of passkeys the user has."},
+		{Name: "passkey.count", Type: "number", Group: "passkey", Doc: "Number of passkeys the user has."},
 		{Name: "user.lastVerifiedAt", Type: "timestamp", Group: "user", Doc: "When the user last passed a challenge."},
 		{Name: "device.isBot", Type: "boolean", Group: "device", Doc: "True when the user agent is that of a known bot."},
 		{Name: "now", Type: "timestamp", Group: "now", Doc: "Now is the time of the decision."},
@@ -114,62 +113,6 @@ func TestEvaluateConcurrently(t *testing.T) {
 		})
 	}
 	wait.Wait()
-}
-
-func TestFactsCodec(t *testing.T) {
-	facts := &rules.Facts{
-		User:   rules.UserFacts{ID: "jané \"1\"", AgeHours: rules.Known(1.5), LastVerifiedAt: rules.Known(time.Unix(1, 500).UTC())},
-		Device: rules.DeviceFacts{IsNew: rules.Known(false), Browser: rules.Known("a\nb\u2028<")},
-		Custom: map[string]any{"amount": 1e21, "payee": 5.0, "hidden": "x"},
-		Now:    time.Date(2026, 11, 22, 10, 0, 0, 0, time.FixedZone("", 3600)),
-	}
-	fields := []rules.Field{{Name: "amount", Type: rules.TypeNumber, Description: "How much."}, {Name: "payee", Type: rules.TypeString}}
-	encoded, err := rules.EncodeFacts(facts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !json.Valid(encoded) || !strings.HasPrefix(string(encoded), `{"v":1,`) || !strings.Contains(string(encoded), `"hidden":"x"`) {
-		t.Errorf("encoded facts: %s", encoded)
-	}
-	list, err := rules.ListFacts(encoded, fields)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(list) != len(rules.Vocabulary())+len(fields) {
-		t.Errorf("%d facts listed", len(list))
-	}
-	got := map[string]any{}
-	for _, f := range list {
-		if f.Known {
-			got[f.Name] = f.Value
-		} else if f.Value != nil {
-			t.Errorf("%s is unknown and has the value %v", f.Name, f.Value)
-		}
-	}
-	want := map[string]any{
-		"user.id": "jané \"1\"", "user.isNew": false, "user.ageHours": 1.5, "user.isEnrolled": false, "passkey.count": 2.0,
-		"user.hasPreviouslyVerified": false, "user.lastVerifiedAt": "1970-01-01T00:00:01.0000005Z", "action.code": "",
-		"device.isNew": false, "device.browser": "a\nb\u2028<", "custom.amount": 1e21, "now": "2026-11-22T09:00:00Z",
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("known facts (-want +got):\n%s", diff)
-	}
-
-	t.Run("nothing, as after an erasure", func(t *testing.T) {
-		if list, err := rules.ListFacts(nil, fields); err != nil || len(list) != 0 || list == nil {
-			t.Errorf("got %v, %v", list, err)
-		}
-	})
-	t.Run("a later version", func(t *testing.T) {
-		if _, err := rules.ListFacts([]byte(`{"v":2}`), nil); err == nil {
-			t.Error("version 2 was read")
-		}
-	})
-	t.Run("a value of another type", func(t *testing.T) {
-		if _, err := rules.EncodeFacts(&rules.Facts{Custom: map[string]any{"a": []string{}}}); err == nil {
-			t.Error("a list was encoded")
-		}
-	})
 }
 
 func TestMatchesCodec(t *testing.T) {

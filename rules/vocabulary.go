@@ -39,7 +39,39 @@ func Vocabulary() []Fact {
 type builtin struct {
 	Fact
 	celType *cel.Type
-	read    func(*Facts) ref.Val // nil when the value is unknown
+	read    func(*Facts) ref.Val      // nil when the value is unknown
+	write   func(*Facts, scalar) bool // false when the value has another type
+	always  bool                      // cannot be unknown: false, 0 or empty instead
+}
+
+// scalar is a value before it is known which fact it belongs to.
+type scalar struct {
+	kind   scalarKind
+	text   string
+	number float64
+	truth  bool
+	time   time.Time
+}
+
+type scalarKind uint8
+
+const (
+	textScalar scalarKind = iota + 1
+	numberScalar
+	boolScalar
+	timeScalar // a text is a time, too, where one belongs
+)
+
+// asTime reads a time as RFC 3339 has it.
+func (v scalar) asTime() (time.Time, bool) {
+	switch v.kind {
+	case timeScalar:
+		return v.time, true
+	case textScalar:
+		t, err := time.Parse(time.RFC3339Nano, v.text)
+		return t.UTC(), err == nil
+	}
+	return time.Time{}, false
 }
 
 //go:embed facts.go
@@ -67,6 +99,15 @@ var builtins = sync.OnceValue(func() []builtin {
 		}
 	}
 	return list
+})
+
+// builtinsByName finds a built-in fact.
+var builtinsByName = sync.OnceValue(func() map[string]*builtin {
+	byName := make(map[string]*builtin, len(builtins()))
+	for i := range builtins() {
+		byName[builtins()[i].Name] = &builtins()[i]
+	}
+	return byName
 })
 
 // fieldComments returns the comments of all struct fields in a Go file, by
@@ -104,6 +145,7 @@ func newBuiltin(group, name string, typ reflect.Type, index []int, doc string) b
 	b := builtin{Fact: Fact{Name: name, Group: group, Doc: doc}}
 	var zero ref.Val
 	b.read, zero = reader(typ, index)
+	b.write, b.always = writer(typ, index)
 	b.celType, b.Type = celTypeOf(zero)
 	return b
 }
@@ -149,6 +191,61 @@ func reader(typ reflect.Type, index []int) (func(*Facts) ref.Val, ref.Val) {
 	default:
 		panic(fmt.Sprintf("facts.go: no rule for fields of type %s", typ))
 	}
+}
+
+// writer makes the function that sets the field at index, and reports whether the
+// field always has a value.
+func writer(typ reflect.Type, index []int) (func(*Facts, scalar) bool, bool) {
+	at := func(f *Facts) any { return reflect.ValueOf(f).Elem().FieldByIndex(index).Addr().Interface() }
+	var write func(*Facts, scalar) bool
+	always := false
+	switch reflect.Zero(typ).Interface().(type) {
+	case string:
+		always = true
+		write = func(f *Facts, v scalar) bool {
+			*at(f).(*string) = v.text
+			return v.kind == textScalar
+		}
+	case bool:
+		always = true
+		write = func(f *Facts, v scalar) bool {
+			*at(f).(*bool) = v.truth
+			return v.kind == boolScalar
+		}
+	case int64:
+		always = true
+		write = func(f *Facts, v scalar) bool {
+			*at(f).(*int64) = int64(v.number)
+			return v.kind == numberScalar && v.number == math.Trunc(v.number) && math.Abs(v.number) < 1<<53
+		}
+	case time.Time:
+		write = func(f *Facts, v scalar) (ok bool) {
+			*at(f).(*time.Time), ok = v.asTime()
+			return ok
+		}
+	case Value[string]:
+		write = func(f *Facts, v scalar) bool {
+			*at(f).(*Value[string]) = Known(v.text)
+			return v.kind == textScalar
+		}
+	case Value[bool]:
+		write = func(f *Facts, v scalar) bool {
+			*at(f).(*Value[bool]) = Known(v.truth)
+			return v.kind == boolScalar
+		}
+	case Value[float64]:
+		write = func(f *Facts, v scalar) bool {
+			*at(f).(*Value[float64]) = Known(v.number)
+			return v.kind == numberScalar
+		}
+	case Value[time.Time]:
+		write = func(f *Facts, v scalar) bool {
+			t, ok := v.asTime()
+			*at(f).(*Value[time.Time]) = Value[time.Time]{v: t, known: ok}
+			return ok
+		}
+	}
+	return write, always
 }
 
 func knownValue[T any](v *Value[T], convert func(T) ref.Val) ref.Val {

@@ -192,8 +192,8 @@ func (s *Server) decided(story []events.Event) (wireDecision, []rules.FactValue,
 		if err != nil {
 			return wireDecision{}, nil, err
 		}
-		fields := s.config.Rules.Current().Version().Definition.Fields
-		facts, err := rules.ListFacts([]byte(personal[events.PersonalFacts]), fields)
+		definition := s.config.Rules.Current().Version().Definition
+		facts, err := rules.ListFacts([]byte(personal[events.PersonalFacts]), &definition)
 		if err != nil {
 			return wireDecision{}, nil, fmt.Errorf("read facts of %s: %w", e.Position, err)
 		}
