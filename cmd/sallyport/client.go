@@ -9,9 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -101,62 +98,6 @@ func problemLine(file string, p rules.Problem) string {
 		b.WriteString(p.Field + ": ")
 	}
 	return b.String() + p.Message
-}
-
-func readInput(path string) ([]byte, error) {
-	if path == "-" {
-		return io.ReadAll(os.Stdin)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read the rule set: %w", err)
-	}
-	return text, nil
-}
-
-func rulesApply(ctx context.Context, call call) error {
-	text, err := readInput(call.args[0])
-	if err != nil {
-		return err
-	}
-	c, err := newClient(call.Getenv)
-	if err != nil {
-		return err
-	}
-	query := url.Values{"note": {call.value("note")}}
-	if base := call.value("base"); base != "-1" {
-		query.Set("base", base)
-	}
-	answer, _, err := c.do(ctx, http.MethodPost, "/v1/management/rule-sets?"+query.Encode(), "application/yaml", text)
-	if err != nil {
-		return err
-	}
-	var published struct {
-		Number int `json:"number"`
-	}
-	if err := json.Unmarshal(answer, &published); err != nil {
-		return fmt.Errorf("read the answer: %w", err)
-	}
-	_, err = fmt.Fprintf(call.Out, "published rule set %d\n", published.Number)
-	return err
-}
-
-func rulesExport(ctx context.Context, call call) error {
-	c, err := newClient(call.Getenv)
-	if err != nil {
-		return err
-	}
-	text, header, err := c.do(ctx, http.MethodGet, "/v1/management/rule-sets/current", "", nil)
-	if err != nil {
-		return err
-	}
-	if _, err := call.Out.Write(text); err != nil {
-		return err
-	}
-	if number, err := strconv.Atoi(header.Get("X-Sallyport-Rule-Set")); err == nil {
-		fmt.Fprintf(call.Err, "rule set %d\n", number)
-	}
-	return nil
 }
 
 func rulesCheck(_ context.Context, call call) error {

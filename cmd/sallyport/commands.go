@@ -7,7 +7,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"runtime/debug"
+	"slices"
 	"strings"
 )
 
@@ -40,7 +42,12 @@ func (c call) config() (Config, error) {
 	return LoadConfig(c.Getenv, given)
 }
 
+// commands are all commands by group, in the order in which help lists them.
 func commands() []command {
+	return slices.Concat(runCommands(), ruleCommands(), operatorCommands(), careCommands())
+}
+
+func runCommands() []command {
 	return []command{
 		{
 			name: "serve", group: "Run", config: true,
@@ -50,31 +57,11 @@ example rule set, and prints a one-time link that registers the first operator
 of the console. Everything else has a default.`,
 			run: serveCommand,
 		},
-		{
-			name: "rules apply", args: "FILE", group: "Rules",
-			short: "publish a rule set to a running server",
-			long: `Publishes the rule set in FILE ("-" reads standard input) and prints its
-number. Nothing changes when the set has a problem. With --base, the server
-refuses it if another set than number N is current, so that nobody's work is
-overwritten.` + clientHelp,
-			flags: func(f *flag.FlagSet) {
-				f.String("note", "", "why the rules change; kept with the set")
-				f.Int("base", -1, "refuse unless set number N is current")
-			},
-			run: rulesApply,
-		},
-		{
-			name: "rules export", group: "Rules",
-			short: "print the rule set of a running server as YAML",
-			long:  `Writes the current rule set to standard output and its number to standard error.` + clientHelp,
-			run:   rulesExport,
-		},
-		{
-			name: "rules check", args: "FILE", group: "Rules",
-			short: "check a rule set without a server",
-			long:  `Compiles the rule set in FILE ("-" reads standard input) and prints every problem as FILE:LINE:COLUMN.`,
-			run:   rulesCheck,
-		},
+	}
+}
+
+func operatorCommands() []command {
+	return []command{
 		{
 			name: "operator invite", group: "Operators",
 			short: "print a one-time link that registers an operator",
@@ -84,6 +71,11 @@ rules), reviewer (reads).` + clientHelp,
 			flags: func(f *flag.FlagSet) { f.String("role", "administrator", "administrator, analyst or reviewer") },
 			run:   operatorInvite,
 		},
+	}
+}
+
+func careCommands() []command {
+	return []command{
 		{
 			name: "secret show", group: "Care", config: true,
 			short: "print the server secret that backends use",
@@ -149,10 +141,26 @@ func (c command) call(ctx context.Context, args []string, streams IO) error {
 		}
 		rest, args = append(rest, args[0]), args[1:]
 	}
-	if len(rest) != len(strings.Fields(c.args)) {
+	if !c.takes(len(rest)) {
 		return &UsageError{Command: c.name, Message: strings.TrimSpace("usage: sallyport " + c.name + " " + c.args)}
 	}
 	return c.run(ctx, call{IO: streams, args: rest, flags: set})
+}
+
+// takes reports whether the command may have n arguments: args names each, in
+// brackets one that may be left out, with dots one that may be repeated.
+func (c command) takes(n int) bool {
+	least, most := 0, 0
+	for word := range strings.FieldsSeq(c.args) {
+		if !strings.HasPrefix(word, "[") {
+			least++
+		}
+		most++
+		if strings.HasSuffix(strings.TrimSuffix(word, "]"), "...") {
+			most = math.MaxInt
+		}
+	}
+	return least <= n && n <= most
 }
 
 func (c command) flagSet() *flag.FlagSet {
