@@ -33,6 +33,7 @@ type Config struct {
 	TrustedProxies   []netip.Prefix
 	ClickHouseLib    string // "" looks beside the executable
 	IPDatabase       string // "" looks beside the executable
+	RulesApproval    string // off or required
 	LogLevel         slog.Level
 	LogFormat        string // auto, text or json
 }
@@ -152,6 +153,11 @@ func Settings() []Setting {
 			Name: "ip-database",
 			Help: "IP-to-country database (MMDB). Unset, lib/ip-country.mmdb beside the executable; without one, countries stay unknown.",
 			set:  func(c *Config, v string) error { c.IPDatabase = v; return readable(v) },
+		},
+		{
+			Name: "rules-approval", Default: "off",
+			Help: "Whether a second person must approve a rule set before it is published: off or required.",
+			set:  func(c *Config, v string) (err error) { c.RulesApproval, err = oneOf(v, "off", "required"); return },
 		},
 		{
 			Name: "log-level", Default: "info",

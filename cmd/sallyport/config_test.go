@@ -40,7 +40,7 @@ func TestDefaultsServeOneNodeOnThisMachine(t *testing.T) {
 	want := sallyport.Config{
 		Listen: "127.0.0.1:8080", Data: "./data", Tenant: "sallyport", Name: "Sallyport",
 		ClickHouse: sallyport.Backend{Mode: sallyport.Embedded}, NATS: sallyport.Backend{Mode: sallyport.Embedded},
-		LogFormat: "auto",
+		RulesApproval: "off", LogFormat: "auto",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -119,6 +119,7 @@ func TestBadValuesNameFieldAndValue(t *testing.T) {
 		{"nats off", "NATS", "off", "embedded or a URL"},
 		{"proxy", "TRUSTED_PROXIES", "10.0.0.0/8,nearby", `"nearby" must be an address or a range`},
 		{"missing library", "CLICKHOUSE_LIB", "/nowhere/libchdb.so", "no such file"},
+		{"approval", "RULES_APPROVAL", "sometimes", "off, required"},
 		{"log level", "LOG_LEVEL", "loud", "unknown name"},
 		{"log format", "LOG_FORMAT", "xml", "auto, text, json"},
 	} {

@@ -229,7 +229,9 @@ func (s *Server) openArchive(ctx context.Context) error {
 }
 
 func (s *Server) openRules(ctx context.Context) (err error) {
-	s.rules, err = ruleset.Open(ctx, s.store, ruleset.Config{First: rules.Example(), Log: s.log})
+	s.rules, err = ruleset.Open(ctx, s.store, ruleset.Config{
+		First: rules.Example(), Approval: s.config.RulesApproval == "required", Log: s.log,
+	})
 	return err
 }
 
