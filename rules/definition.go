@@ -96,6 +96,7 @@ type Field struct {
 	Type        FieldType `json:"type" yaml:"type"`
 	Scope       Scope     `json:"scope,omitempty" yaml:"scope,omitempty"` // empty means action
 	Description string    `json:"description,omitempty" yaml:"description,omitempty"`
+	Public      bool      `json:"public,omitempty" yaml:"public,omitempty"` // isPublic of the wire protocol; kept, without effect
 }
 
 // fact is the name of the field in conditions.
@@ -121,6 +122,7 @@ type List struct {
 	Name        string   `json:"name" yaml:"name"` // [a-z][a-z0-9_]*, at most 64 characters
 	Type        ListType `json:"type" yaml:"type"`
 	Description string   `json:"description,omitempty" yaml:"description,omitempty"`
+	Inactive    bool     `json:"inactive,omitempty" yaml:"inactive,omitempty"` // isActive: false of the wire protocol; kept, without effect, as there
 }
 
 // Function is how a metric sums up what it counts.
@@ -185,6 +187,19 @@ type ActionRules struct {
 	// "Pay {amount} to {payee}". Empty means a plain sentence with the action's code.
 	Prompt string `json:"prompt,omitempty" yaml:"prompt,omitempty"`
 	Rules  []Rule `json:"rules" yaml:"rules"` // the first live match decides
+	// Wire is what the management API of the wire protocol was given and what no
+	// other field holds.
+	Wire *WireAction `json:"wire,omitempty" yaml:"wire,omitempty"`
+}
+
+// WireAction keeps members of the wire protocol's action configuration as they
+// were sent: JSON, byte for byte. They have no effect here.
+type WireAction struct {
+	Templates      string `json:"templates,omitempty" yaml:"templates,omitempty"`           // messagingTemplates
+	Methods        string `json:"methods,omitempty" yaml:"methods,omitempty"`               // verificationMethods
+	PromptToEnroll string `json:"promptToEnroll,omitempty" yaml:"promptToEnroll,omitempty"` // promptToEnrollVerificationMethods
+	DefaultMethod  string `json:"defaultMethod,omitempty" yaml:"defaultMethod,omitempty"`   // defaultVerificationMethod
+	Webhook        string `json:"webhook,omitempty" yaml:"webhook,omitempty"`               // verificationWebhookUrl
 }
 
 // Rule is one condition and what it asks for. Rules decide in the order in which
