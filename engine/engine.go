@@ -113,7 +113,7 @@ type Recording struct {
 	Address         string         // IP address in canonical form, "" when unknown
 	Country         string         // ISO 3166-1 alpha-2, "" when unknown
 	Place           *Place         // where the address is, nil when unknown
-	EstablishDevice bool           // the rules allowed it: device and address are known from now on
+	EstablishDevice bool           // the rules allowed it: device and address, if it has them, are known from now on
 	Additions       []ListAddition // what live matches add to lists, in the order of the rules
 	Event           events.Draft   // an ActionTracked
 }
@@ -128,16 +128,27 @@ type ListAddition struct {
 }
 
 // Lists answers which values are on the lists that rules test. Answers come from
-// memory.
+// memory. One that is Prompt is asked in the caller's goroutine.
 type Lists interface {
 	// Test looks for a value, a string or a float64. The answer is unknown while
-	// the list cannot be read.
+	// the list cannot be read, and for a value that no such list could hold.
 	Test(list string, value any, now time.Time) rules.Value[bool]
 	// Version is the number of the last change that answers take into account.
 	Version() int64
 }
 
-// Metrics reads sliding windows over the log. Answers come from memory.
+// Refreshing is implemented by Lists whose items are kept by the Recorder. After
+// a decision that added to lists the engine asks them to read what is new, so
+// that the next action is decided with it.
+type Refreshing interface {
+	Lists
+	// Refresh reads every change that was committed before it was called. An error
+	// does no harm: the lists find the changes by themselves, later.
+	Refresh(ctx context.Context) error
+}
+
+// Metrics reads sliding windows over the log. Answers come from memory. One that
+// is Prompt is asked in the caller's goroutine.
 type Metrics interface {
 	// Read fills facts.Metrics with the metrics that the rules of an action may
 	// read, from exactly the events up to the position that it returns. The windows
@@ -179,12 +190,18 @@ type Versioned interface {
 	Version() string
 }
 
-// Immediate is implemented by Signals that only compute: they wait for nothing
-// and are done in microseconds. When all sources are of this kind the engine
-// asks them in the caller's goroutine, which saves waking another thread for
-// each decision; otherwise it asks them in one of their own that it can leave.
-type Immediate interface {
-	Signals
+// Prompt is implemented by Signals, Lists and Metrics that only compute: they
+// wait for nothing and are done in microseconds. When all of an engine's are of
+// this kind it asks them in the caller's goroutine, which saves waking another
+// thread for each decision; otherwise it asks them in one of their own that it
+// can leave.
+type Prompt interface {
 	// Immediate does nothing.
 	Immediate()
+}
+
+// Immediate is a Prompt source of signals.
+type Immediate interface {
+	Signals
+	Prompt
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -78,6 +79,16 @@ func check(a *Action) error {
 	a.UserAgent = printable(a.UserAgent, MaxUserAgentBytes)
 	a.IP = printable(a.IP, MaxIPBytes)
 	return checkCustom(a)
+}
+
+// canonicalAddress is the one way to write an address, "" for what is none. An
+// IPv4 address inside IPv6 is the IPv4 address; a zone means nothing here.
+func canonicalAddress(text string) string {
+	address, err := netip.ParseAddr(strings.TrimSpace(text))
+	if err != nil {
+		return ""
+	}
+	return address.Unmap().WithZone("").String()
 }
 
 // checkText bounds a text that is kept: its length in characters, valid UTF-8,

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/sallyport/sallyport/events"
 	"github.com/sallyport/sallyport/rules"
 )
@@ -11,6 +13,7 @@ type settlement struct {
 	outcome rules.Outcome // what was decided
 	state   events.ActionState
 	reason  rules.Reason
+	allowed []events.Method // that a challenge accepts; empty means any
 }
 
 // earned tells whether the rules themselves allowed the action, as against a
@@ -21,10 +24,14 @@ func (s settlement) earned() bool { return s.reason == rules.ByRule || s.reason 
 //
 //   - Changing authenticators never follows from an ALLOW when the person has
 //     one already: it takes a proof. The outcome becomes CHALLENGE.
+//   - A challenge by a rule accepts only the methods that the rule names.
 //   - A challenge that follows from a failure blocks a person who cannot answer
 //     it. The outcome becomes BLOCK, whatever the policy for such people says.
-//   - Any other challenge of such a person leads to the state that the action's
-//     policy names. The outcome stays CHALLENGE: that is what the rules said.
+//   - Any other challenge of a person who cannot answer it leads to the state that
+//     the action's policy names. The outcome stays CHALLENGE: that is what the
+//     rules said. A person who has authenticators, but none that the rule accepts,
+//     is blocked where the policy allows those who have none: what is allowed to a
+//     newcomer must not follow from having the wrong authenticator.
 func settle(r rules.Result, policy rules.ActionRules, profile Profile, scope string) settlement {
 	s := settlement{outcome: r.Outcome, reason: r.Reason}
 	enrolled := profile.Enrolled()
@@ -32,23 +39,39 @@ func settle(r rules.Result, policy rules.ActionRules, profile Profile, scope str
 		s.outcome, s.reason = rules.Challenge, ByManagement
 	}
 	s.state = initialState(s.outcome)
-	if s.outcome != rules.Challenge || enrolled {
+	if s.outcome != rules.Challenge {
 		return s
 	}
-	if s.reason == rules.ByFailure {
+	if s.reason == rules.ByRule {
+		s.allowed = methods(r.Methods)
+	}
+	switch {
+	case enrolled && (len(s.allowed) == 0 || slices.ContainsFunc(profile.Methods, s.accepts)):
+		return s
+	case s.reason == rules.ByFailure:
 		s.outcome, s.state = rules.Block, events.StateBlock
 		return s
 	}
 	s.reason = ByEnrolmentPolicy
-	switch policy.Unenrolled {
-	case rules.UnenrolledAllow:
+	switch {
+	case policy.Unenrolled == rules.UnenrolledAllow && !enrolled:
 		s.state = events.StateAllow
-	case rules.UnenrolledReview:
+	case policy.Unenrolled == rules.UnenrolledReview:
 		s.state = events.StateReviewRequired
 	default:
 		s.state = events.StateBlock
 	}
 	return s
+}
+
+func (s settlement) accepts(m events.Method) bool { return slices.Contains(s.allowed, m) }
+
+func methods(words []string) []events.Method {
+	var methods []events.Method
+	for _, word := range words {
+		methods = append(methods, events.Method(word))
+	}
+	return methods
 }
 
 // initialState is the state that an outcome puts an action into. What is not

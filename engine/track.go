@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sallyport/sallyport/events"
 	"github.com/sallyport/sallyport/rules"
 )
 
@@ -30,16 +29,19 @@ type Config struct {
 	Recorder Recorder
 	Signals  []Signals         // asked one after another; a later one sees what an earlier one filled in
 	Rules    func() *rules.Set // the set in force, never nil; called once per decision
+	Lists    Lists             // nil: every list test is unknown
+	Metrics  Metrics           // nil: every metric is unknown
 	Now      func() time.Time  // nil: time.Now
-	Deadline time.Duration     // for signals and rules together; 0: DefaultDeadline
+	Deadline time.Duration     // for waiting for the person's turn, signals and rules together; 0: DefaultDeadline
 	Log      *slog.Logger      // told about failing signals; nil: nothing is logged
 }
 
 // Engine decides actions. It is safe for concurrent use.
 type Engine struct {
 	config    Config
-	immediate bool          // all sources are; also when there is none
+	immediate bool          // signals, lists and metrics are Prompt; also when there are none
 	undecided chan struct{} // holds one token per decision in the making
+	turns     *turns
 }
 
 // New checks the configuration and makes an engine.
@@ -69,9 +71,19 @@ func New(config Config) (*Engine, error) {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{config: config, immediate: true, undecided: make(chan struct{}, maxUndecided)}
+	e := &Engine{config: config, immediate: true, undecided: make(chan struct{}, maxUndecided), turns: newTurns()}
+	asked := []any{}
 	for _, source := range config.Signals {
-		if _, ok := source.(Immediate); !ok {
+		asked = append(asked, source)
+	}
+	if config.Lists != nil {
+		asked = append(asked, config.Lists)
+	}
+	if config.Metrics != nil {
+		asked = append(asked, config.Metrics)
+	}
+	for _, part := range asked {
+		if _, ok := part.(Prompt); !ok {
 			e.immediate = false
 		}
 	}
@@ -81,6 +93,10 @@ func New(config Config) (*Engine, error) {
 // Track decides an action and records the decision. An action that was decided
 // before, by the same user, code and key, gets the recorded decision with its
 // current state; nothing is recorded then.
+//
+// Actions of one person whose rules read metrics are decided one after another,
+// each once the one before is recorded, so that the second counts the first. An
+// action that would wait for longer than the deadline gets its failure outcome.
 //
 // It returns an *InputError for values that cannot be used, and an error that
 // wraps ErrUnavailable when the decision could not be kept: then there is none.
@@ -93,11 +109,29 @@ func (e *Engine) Track(ctx context.Context, a Action) (Decision, error) {
 	if a.Key == "" {
 		a.Key = newKey()
 	}
-	profile, err := e.config.Recorder.Profile(ctx, a.User, a.DeviceID, "")
-	if err != nil {
+	set := e.config.Rules()
+	if set == nil {
+		return Decision{}, fmt.Errorf("decide action: there is no rule set: %w", ErrUnavailable)
+	}
+	c := decision{set: set, policy: set.Action(a.Code), action: a, address: canonicalAddress(a.IP), limit: e.config.Deadline}
+	if e.config.Metrics != nil && readsMetrics(set, a.Code) {
+		began := time.Now()
+		end, err := e.turns.take(ctx, a.User, c.limit)
+		switch {
+		case err == nil:
+			defer end()
+			c.limit -= time.Since(began)
+		case errors.Is(err, errTurn):
+			c.late = err
+		default:
+			return Decision{}, err
+		}
+	}
+	var err error
+	if c.profile, err = e.config.Recorder.Profile(ctx, a.User, a.DeviceID, c.address); err != nil {
 		return Decision{}, fmt.Errorf("read profile: %w", err)
 	}
-	recording, err := e.decide(ctx, a, profile)
+	recording, err := e.decide(ctx, &c)
 	if err != nil {
 		return Decision{}, err
 	}
@@ -108,6 +142,9 @@ func (e *Engine) Track(ctx context.Context, a Action) (Decision, error) {
 	// ones an evaluation.
 	d, err := e.config.Recorder.Record(commit, recording)
 	if err == nil {
+		if len(recording.Additions) > 0 && !d.Repeated {
+			e.refreshLists(ctx)
+		}
 		return d, nil
 	}
 	if stored, found, lookup := e.config.Recorder.Recorded(ctx, a.ActionID); lookup == nil && found {
@@ -117,80 +154,23 @@ func (e *Engine) Track(ctx context.Context, a Action) (Decision, error) {
 	return Decision{}, fmt.Errorf("record decision: %w", err)
 }
 
-// decide makes the recording of an action that was not decided before.
-func (e *Engine) decide(ctx context.Context, a Action, profile Profile) (Recording, error) {
-	start := e.config.Now()
-	set := e.config.Rules()
-	if set == nil {
-		return Recording{}, fmt.Errorf("decide action: there is no rule set: %w", ErrUnavailable)
+// refreshLists lets the lists read what a decision has just added. The decision
+// stands whatever comes of it.
+func (e *Engine) refreshLists(ctx context.Context) {
+	lists, ok := e.config.Lists.(Refreshing)
+	if !ok {
+		return
 	}
-	policy := set.Action(a.Code)
-	verdict, err := e.evaluate(ctx, set, a, profile, start)
-	if err != nil {
-		e.config.Log.WarnContext(ctx, "decision failed, the action's failure outcome decides", "action", a.Code, "error", err)
-		verdict = evaluation{
-			facts:  *baseFacts(&a, start), // what the sources had filled in is theirs until they come back
-			Result: rules.Result{Outcome: policy.OnFailure, Reason: rules.ByFailure},
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.config.Deadline)
+	defer cancel()
+	defer func() {
+		if r := recover(); r != nil {
+			e.config.Log.WarnContext(ctx, "lists panicked while they were refreshed", "panic", r)
 		}
+	}()
+	if err := lists.Refresh(ctx); err != nil {
+		e.config.Log.WarnContext(ctx, "what a rule added to a list is not in force yet; it is looked for again soon", "error", err)
 	}
-	s := settle(verdict.Result, policy, profile, a.Scope)
-	if s.reason == ByManagement {
-		verdict.Rule = "" // what it said no longer decides
-	}
-	now := e.config.Now()
-	country, _ := verdict.facts.IP.CountryCode.Get()
-	d := Decision{
-		ActionID: a.ActionID, Outcome: s.outcome, State: s.state, Reason: s.reason, Rule: verdict.Rule, Set: set.Number(),
-		Matches: verdict.Matches, Prompt: rules.FillPrompt(policy.Prompt, a.Code, a.Custom),
-		PromptID: fmt.Sprintf("%s@%d", a.Code, set.Number()), Methods: slices.Clone(profile.Methods),
-		Generation: profile.Generation,
-	}
-	event, err := draft(&a, &d, &verdict, profile, country, start, now.Sub(start))
-	if err != nil {
-		return Recording{}, err
-	}
-	d.CreatedAt, d.StateChangedAt = event.Time, event.Time // as exact as the log is
-	return Recording{
-		Action: a, Decision: d, Country: country, Event: event,
-		EstablishDevice: a.DeviceID != "" && s.state == events.StateAllow && s.earned(),
-	}, nil
-}
-
-// draft writes the event of a decision. What belongs to the person stands
-// beside the body.
-func draft(a *Action, d *Decision, v *evaluation, profile Profile, country string, now time.Time, took time.Duration) (events.Draft, error) {
-	matches, err := rules.EncodeMatches(d.Matches, v.Count)
-	if err != nil {
-		return events.Draft{}, fmt.Errorf("write decision: %w", err)
-	}
-	facts, err := rules.EncodeFacts(&v.facts)
-	if err != nil {
-		return events.Draft{}, fmt.Errorf("write decision: %w", err)
-	}
-	personal := events.Personal{events.PersonalFacts: string(facts)}
-	sent := func(name, value string) {
-		if value != "" {
-			personal[name] = value
-		}
-	}
-	sent(events.PersonalIP, a.IP)
-	sent(events.PersonalUserAgent, a.UserAgent)
-	sent(events.PersonalDevice, a.DeviceID)
-	sent(events.PersonalEmail, a.Email)
-	record := events.ActionTracked{
-		ActionID: a.ActionID, State: d.State, Outcome: string(d.Outcome), Reason: string(d.Reason), Rule: d.Rule, Set: d.Set,
-		Matches: matches, Enrolled: profile.Enrolled(), Country: country, Shown: d.PromptID, Micros: took.Microseconds(),
-	}
-	for _, m := range d.Matches {
-		if m.ID == d.Rule {
-			record.RuleName = m.Name
-		}
-	}
-	event, err := events.NewDraft(record, personal, now)
-	if err != nil {
-		return events.Draft{}, fmt.Errorf("write decision: %w", err)
-	}
-	return event, nil
 }
 
 // newKey makes a random UUID (RFC 9562, version 4).
