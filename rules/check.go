@@ -147,6 +147,8 @@ var outcomes = []string{string(Allow), string(Challenge), string(Review), string
 func (c *checker) rule(path string, r *Rule) {
 	if !ruleID.MatchString(r.ID) {
 		c.report(path+".id", r.ID, "the id %s must be 1 to 64 lower-case letters, digits and dashes", quoted(r.ID))
+	} else if r.ID == DefaultDecides {
+		c.report(path+".id", r.ID, "the id default is taken: in a test it means that no rule decides")
 	} else if other, taken := c.ids[r.ID]; taken {
 		c.report(path+".id", r.ID, "the id is already that of %s", other)
 	} else {

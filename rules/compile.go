@@ -51,6 +51,7 @@ func compile(v Version) (*Set, []Problem) {
 	c.fields(d.Fields)
 	c.metrics(d.Metrics)
 	c.lists(d.Lists)
+	c.tests(&d)
 	tests := listTests(&d)
 	language, err := newCompiler(&d, tests)
 	if err != nil {

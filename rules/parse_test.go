@@ -27,7 +27,7 @@ func TestParseYAML(t *testing.T) {
 		{"text for a mapping", "otherwise: ALLOW\n", []string{"line 1: a single value stands here where a mapping belongs"}},
 		{"two documents", "otherwise: {rules: []}\n---\notherwise: {rules: []}\n", []string{"the text holds more than one YAML document"}},
 		{"not YAML", "otherwise: {rules: [}\n", []string{"did not find expected node content"}},
-		{"too large", strings.Repeat("#", rules.MaxDefinitionBytes+1), []string{"the text has 1048577 bytes; at most 1048576 are allowed"}},
+		{"too large", strings.Repeat("#", rules.MaxDefinitionBytes+1), []string{"the text has 8388609 bytes; at most 8388608 are allowed"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestParseJSON(t *testing.T) {
 		{"not JSON", "{\n  oops}", []string{"line 2, column 3: this is not JSON: invalid character 'o' looking for beginning of object key string"}},
 		{"cut off", `{"otherwise": {`, []string{"line 1, column 15: the text ends too early"}},
 		{"something behind it", `{"otherwise": {"rules": []}} {}`, []string{"line 1, column 30: text follows the definition"}},
-		{"too large", strings.Repeat(" ", rules.MaxDefinitionBytes+1), []string{"the text has 1048577 bytes; at most 1048576 are allowed"}},
+		{"too large", strings.Repeat(" ", rules.MaxDefinitionBytes+1), []string{"the text has 8388609 bytes; at most 8388608 are allowed"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

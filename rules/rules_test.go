@@ -67,11 +67,12 @@ func TestDocumentation(t *testing.T) {
 
 func TestActionDefaults(t *testing.T) {
 	set := compile(t, withRule("true"))
-	got := set.Action("anything")
+	got, first := set.Action("anything"), 0
 	want := rules.ActionRules{
 		Code: "anything", Default: rules.Allow, OnFailure: rules.Challenge, Unenrolled: rules.UnenrolledAllow,
 		Rules: []rules.Rule{{
 			ID: "r", Name: "R", When: "true", Outcome: rules.Block, Mode: rules.Live, OnError: rules.ErrorFails, OnUnknown: rules.UnknownIgnored,
+			Position: &first,
 		}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
