@@ -16,6 +16,7 @@ type Set struct {
 	slots     map[string]int // fact name to its place in an activation
 	readers   []func(*Facts) ref.Val
 	unknowns  []ref.Val // what a condition sees in a slot without a value
+	meters    []*Meter  // in the order of the definition
 	pool      sync.Pool // of *activation
 }
 
@@ -26,6 +27,7 @@ type action struct {
 	reads       []int           // slots that some rule reads
 	tests       []ListTest      // that some rule reads
 	needs       map[string]bool // names of all facts that the action's rules depend on: read, looked for in a list, or added to one
+	meters      []*Meter        // of the metrics that some rule reads
 }
 
 // compiled is a rule that is evaluated: live or shadow.
@@ -58,7 +60,7 @@ func compile(v Version) (*Set, []Problem) {
 		c.report("fields", "", "%v", err)
 		return nil, c.problems
 	}
-	s := &Set{version: v, actions: make(map[string]*action, len(d.Actions))}
+	s := &Set{version: v, actions: make(map[string]*action, len(d.Actions)), meters: c.meters(&d)}
 	s.layOut(&d, tests)
 	if len(d.Actions) > MaxActions {
 		c.report("actions", "", "there are %d actions; at most %d are allowed", len(d.Actions), MaxActions)
@@ -163,6 +165,7 @@ func (s *Set) compileAction(c *checker, language *compiler, path string, a *Acti
 			out.tests = append(out.tests, t)
 		}
 	}
+	out.meters = s.metersAmong(out.needs)
 	if cost > MaxActionCost {
 		c.report(path+".rules", "", "the rules may cost %d together at worst; at most %d is allowed", cost, MaxActionCost)
 	}
