@@ -125,7 +125,8 @@ type RuleSetPublished struct {
 	Set    int    `json:"set"`
 	Author string `json:"author"`
 	Note   string `json:"note,omitempty"`
-	SHA256 string `json:"sha256"` // of the set's canonical bytes, hexadecimal
+	SHA256 string `json:"sha256"`          // of the set's canonical bytes, hexadecimal
+	Draft  string `json:"draft,omitempty"` // that it was published from
 }
 
 // DraftChanged is a step in the life of a draft of a rule set. Step is one of the

@@ -1,10 +1,15 @@
 package ruleset
 
 import (
+	"errors"
 	"time"
 
 	"github.com/sallyport/sallyport/rules"
 )
+
+// ErrOwnDraft means that somebody wanted to approve a draft that they have written
+// themselves, alone or with others.
+var ErrOwnDraft = errors.New("a draft is approved by somebody who has not written it")
 
 // Draft is a definition on its way to become the next set.
 type Draft struct {

@@ -31,8 +31,10 @@ type Store interface {
 	// CurrentRulesNumber reads its number alone.
 	CurrentRulesNumber(ctx context.Context) (int, error)
 	// PublishRules makes v the next set and returns it with its number and time,
-	// or engine.ErrConflict when base is not in force any more.
-	PublishRules(ctx context.Context, base int, v rules.Version) (rules.Version, error)
+	// or engine.ErrConflict when base is not in force any more. The draft that it is
+	// published from, "" for none, ends with it: engine.ErrConflict when the draft has
+	// another revision, engine.ErrNotFound when it is gone.
+	PublishRules(ctx context.Context, base int, v rules.Version, draft string, revision int) (rules.Version, error)
 }
 
 // Config says how rule sets are kept.
@@ -166,7 +168,7 @@ func (k *Keeper) publish(ctx context.Context, base int, d rules.Definition, auth
 	if err != nil {
 		return rules.Version{}, fmt.Errorf("compile rule set: %w", err)
 	}
-	published, err := k.store.PublishRules(ctx, from, set.Version())
+	published, err := k.store.PublishRules(ctx, from, set.Version(), "", 0)
 	if err != nil {
 		return rules.Version{}, fmt.Errorf("publish rule set: %w", err)
 	}

@@ -124,7 +124,7 @@ func TestANewerNodesSetIsRefusedAndTheLastOneStays(t *testing.T) {
 		var logged bytes.Buffer
 		s, log := open(t), slog.New(slog.NewTextHandler(&logged, nil))
 		k := keeper(t, s, log)
-		if _, err := s.PublishRules(t.Context(), 1, rules.Version{Definition: broken, Author: "newer", Note: "n"}); err != nil {
+		if _, err := s.PublishRules(t.Context(), 1, rules.Version{Definition: broken, Author: "newer", Note: "n"}, "", 0); err != nil {
 			t.Fatal(err)
 		}
 		ctx, stop := context.WithCancel(t.Context())

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport/sallyport/engine"
 	"github.com/sallyport/sallyport/events"
+	"github.com/sallyport/sallyport/rules"
 )
 
 // The longest input that is stored, bytes. They are wider than what the API
@@ -15,6 +16,8 @@ const (
 	maxName  = 1 << 10 // ids, codes, keys, addresses
 	maxText  = 8 << 10 // texts, user agents, notes
 	maxBytes = 1 << 20 // JSON documents and event bodies
+	// maxDefinition is twice what the rules allow as text, since JSON takes more room than YAML.
+	maxDefinition = 2 * rules.MaxDefinitionBytes
 )
 
 // input collects what is wrong with the input of a write before it joins a
@@ -52,6 +55,12 @@ func (in *input) id(field, value string) {
 func (in *input) bytes(field string, value []byte) {
 	if len(value) > maxBytes {
 		in.refuse(field, "is longer than %d bytes", maxBytes)
+	}
+}
+
+func (in *input) definition(value []byte) {
+	if len(value) > maxDefinition {
+		in.refuse("definition", "is longer than %d bytes", maxDefinition)
 	}
 }
 

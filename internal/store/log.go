@@ -101,6 +101,46 @@ func (s *Store) EventsBetween(ctx context.Context, epoch events.Epoch, from, to 
 	return run, nil
 }
 
+// clockSlack is how far the order of the events may be from that of their times:
+// an event is dated before it is decided and committed, by the clock of its node.
+const clockSlack = 5 * time.Minute
+
+// PositionBefore returns a position after which all events stand that happened
+// at t or later, up to clockSlack before the first of them: the zero position
+// when that is the whole log. It takes some sixty look-ups by key.
+func (s *Store) PositionBefore(ctx context.Context, t time.Time) (events.Position, error) {
+	q := s.read(ctx)
+	at := micros(t.Add(-clockSlack))
+	var head int64
+	if err := q.get("SELECT COALESCE(MAX(place), 0) FROM events", nil, &head); err != nil {
+		return events.Position{}, fmt.Errorf("find position: %w", err)
+	}
+	var before int64 // the last place that is known to be early enough
+	for low, high := int64(1), head+1; low < high; {
+		middle := low + (high-low)/2
+		var place, time int64
+		err := q.get("SELECT place, time FROM events WHERE place >= $1 ORDER BY place LIMIT 1", args{middle}, &place, &time)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			high = middle
+		case err != nil:
+			return events.Position{}, fmt.Errorf("find position: %w", err)
+		case time < at:
+			before, low = place, place+1
+		default:
+			high = middle
+		}
+	}
+	if before == 0 {
+		return events.Position{}, nil
+	}
+	p, err := s.lives.position(q, before)
+	if err != nil {
+		return events.Position{}, fmt.Errorf("find position: %w", err)
+	}
+	return p, nil
+}
+
 // Recover begins a new epoch and logs that events were lost: those between the
 // log's head and seen, the last position that another part had seen. Only the
 // recover command calls it.

@@ -213,6 +213,43 @@ func (r reader) list(text string, values args) (*sql.Rows, error) {
 	return statement.QueryContext(r.ctx, values...)
 }
 
+// snapshot runs reads that must agree with each other: they all see one moment.
+func (s *Store) snapshot(ctx context.Context, run func(querier) error) error {
+	conn, err := s.reader.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	// On SQLite, where this is the only level, the first statement takes the
+	// snapshot. A read-only transaction would there turn query_only off at its end.
+	options := &sql.TxOptions{}
+	if s.dialect == postgres {
+		options = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+	}
+	transaction, err := conn.BeginTx(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer transaction.Rollback() // it has written nothing
+	return run(snapshot{ctx, s.dialect, transaction})
+}
+
+// snapshot reads within one transaction. What it asks is asked rarely, so its
+// statements are not kept.
+type snapshot struct {
+	ctx         context.Context
+	dialect     dialect
+	transaction *sql.Tx
+}
+
+func (t snapshot) get(text string, values args, into ...any) error {
+	return t.transaction.QueryRowContext(t.ctx, t.dialect.statement(text), values...).Scan(into...)
+}
+
+func (t snapshot) list(text string, values args) (*sql.Rows, error) {
+	return t.transaction.QueryContext(t.ctx, t.dialect.statement(text), values...)
+}
+
 // each calls scan for every row and closes the rows.
 func each(rows *sql.Rows, err error, scan func(*sql.Rows) error) error {
 	if err != nil {

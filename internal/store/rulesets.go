@@ -16,22 +16,40 @@ import (
 
 // CurrentRules reads the newest rule set, or engine.ErrNotFound before the first.
 func (s *Store) CurrentRules(ctx context.Context) (rules.Version, error) {
-	var v rules.Version
+	v, err := scanRules(func(into ...any) error {
+		return s.read(ctx).get("SELECT "+rulesColumns+" ORDER BY number DESC LIMIT 1", nil, into...)
+	})
+	if err != nil {
+		return rules.Version{}, fmt.Errorf("read rule set: %w", err)
+	}
+	return v, nil
+}
+
+// RulesVersion reads one rule set, or engine.ErrNotFound.
+func (s *Store) RulesVersion(ctx context.Context, number int) (rules.Version, error) {
+	v, err := scanRules(func(into ...any) error {
+		return s.read(ctx).get("SELECT "+rulesColumns+" WHERE number = $1", args{int64(number)}, into...)
+	})
+	if err != nil {
+		return rules.Version{}, fmt.Errorf("read rule set %d: %w", number, err)
+	}
+	return v, nil
+}
+
+const rulesColumns = "number, definition, author, note, published_at FROM rule_sets"
+
+func scanRules(scan func(...any) error) (v rules.Version, err error) {
 	var definition []byte
 	var published int64
-	err := s.read(ctx).get(`SELECT number, definition, author, note, published_at FROM rule_sets ORDER BY number DESC LIMIT 1`, nil,
-		&v.Number, &definition, &v.Author, &v.Note, &published)
+	err = scan(&v.Number, &definition, &v.Author, &v.Note, &published)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = engine.ErrNotFound
 	}
 	if err == nil {
 		err = json.Unmarshal(definition, &v.Definition)
 	}
-	if err != nil {
-		return rules.Version{}, fmt.Errorf("read rule set: %w", err)
-	}
 	v.PublishedAt = instant(published)
-	return v, nil
+	return v, err
 }
 
 // CurrentRulesNumber is the number of the newest rule set, 0 before the first.
@@ -73,7 +91,11 @@ func (s *Store) RuleVersions(ctx context.Context, limit int) ([]rules.Version, e
 // its event, by v.Author. It returns engine.ErrConflict when the current number
 // is not base; a base below 0 means whatever is current. The definition must
 // have been compiled before.
-func (s *Store) PublishRules(ctx context.Context, base int, v rules.Version) (rules.Version, error) {
+//
+// A draft that it was published from, "" for none, ends in the same transaction.
+// It is engine.ErrNotFound when the draft is gone and engine.ErrConflict when it
+// has another revision by now.
+func (s *Store) PublishRules(ctx context.Context, base int, v rules.Version, draft string, revision int) (rules.Version, error) {
 	definition, err := json.Marshal(v.Definition)
 	if err != nil {
 		return rules.Version{}, fmt.Errorf("publish rule set: %w", err)
@@ -81,7 +103,8 @@ func (s *Store) PublishRules(ctx context.Context, base int, v rules.Version) (ru
 	var in input
 	in.name("author", v.Author)
 	in.text("note", v.Note, maxText)
-	in.bytes("definition", definition)
+	in.name("draft", draft)
+	in.definition(definition)
 	if in.err != nil {
 		return rules.Version{}, in.err
 	}
@@ -101,18 +124,23 @@ func (s *Store) PublishRules(ctx context.Context, base int, v rules.Version) (ru
 			answer = engine.ErrConflict
 			return nil
 		}
+		if draft != "" {
+			if answer, err = endDraft(t, draft, revision); err != nil || answer != nil {
+				return err
+			}
+		}
 		v.Number = current + 1
 		if _, err := t.exec("INSERT INTO rule_sets (number, definition, author, note, published_at) VALUES ($1, $2, $3, $4, $5)",
 			int64(v.Number), definition, v.Author, v.Note, micros(v.PublishedAt)); err != nil {
 			return err
 		}
-		draft, err := events.NewDraft(events.RuleSetPublished{
-			Set: v.Number, Author: v.Author, Note: v.Note, SHA256: hex.EncodeToString(hash[:]),
+		event, err := events.NewDraft(events.RuleSetPublished{
+			Set: v.Number, Author: v.Author, Note: v.Note, SHA256: hex.EncodeToString(hash[:]), Draft: draft,
 		}, nil, v.PublishedAt)
 		if err != nil {
 			return err
 		}
-		return t.log(draft)
+		return t.log(event)
 	})
 	if err == nil {
 		err = answer

@@ -26,7 +26,7 @@ func TestRuleSets(t *testing.T) {
 		if n, err := s.CurrentRulesNumber(t.Context()); err != nil || n != 0 {
 			t.Errorf("number %d, %v before the first", n, err)
 		}
-		first, err := s.PublishRules(t.Context(), 0, rules.Version{Definition: rules.Example(), Author: "ann", Note: "first"})
+		first, err := s.PublishRules(t.Context(), 0, rules.Version{Definition: rules.Example(), Author: "ann", Note: "first"}, "", 0)
 		if err != nil || first.Number != 1 {
 			t.Fatalf("publish: %+v, %v", first, err)
 		}
@@ -53,7 +53,7 @@ func TestRuleSets(t *testing.T) {
 
 		// Two who start from the same set: one is told.
 		errs := together(6, func(i int) error {
-			_, err := nodes[i%2].PublishRules(t.Context(), 1, rules.Version{Definition: rules.Example(), Author: "bob"})
+			_, err := nodes[i%2].PublishRules(t.Context(), 1, rules.Version{Definition: rules.Example(), Author: "bob"}, "", 0)
 			return err
 		})
 		conflicts := 0
@@ -67,7 +67,7 @@ func TestRuleSets(t *testing.T) {
 		if conflicts != 5 {
 			t.Errorf("%d conflicts; want 5", conflicts)
 		}
-		third, err := s.PublishRules(t.Context(), -1, rules.Version{Author: "cy"})
+		third, err := s.PublishRules(t.Context(), -1, rules.Version{Author: "cy"}, "", 0)
 		if err != nil || third.Number != 3 {
 			t.Errorf("on whatever is current: %+v, %v", third, err)
 		}

@@ -51,6 +51,7 @@ type Store struct {
 	drained chan struct{} // closed once the committer has ended
 
 	committer session // the committer's alone
+	observers []func([]events.Event)
 
 	statements sync.Map // text to *sql.Stmt, of reader
 	log        tail

@@ -40,12 +40,31 @@ func (l *tail) changed() <-chan struct{} {
 	return l.wake
 }
 
+// Observe calls f with the events of each group that this process commits, in
+// order of their positions, before their writers are answered and before Head
+// tells of them. It must be called before the first write; several observers are
+// called in the order in which they came. f runs in the committer: it must be
+// quick, must not write, and must not keep the slice. Draft.Local is still there.
+//
+// Events of other nodes are not among them, nor are those of a commit of which
+// nobody knows whether it happened: a gap between the positions of two calls
+// means that the log holds more.
+func (s *Store) Observe(f func([]events.Event)) { s.observers = append(s.observers, f) }
+
 // committed tells of a committed group.
 func (s *Store) committed(t *tx) {
+	if len(t.logged) > 0 {
+		for _, observe := range s.observers {
+			observe(t.logged)
+		}
+		for i := range t.logged {
+			t.logged[i].Local = nil // what is kept and what readers get are the bytes
+		}
+	}
 	l := &s.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if t.erased || len(t.logged) > 0 && t.head.Epoch != l.head.Epoch {
+	if t.erased || len(t.logged) > 0 && (t.head.Epoch != l.head.Epoch || t.logged[0].Seq != l.head.Seq+1) {
 		l.recent, l.size = nil, 0
 	}
 	if len(t.logged) == 0 {
