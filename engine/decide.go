@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -52,6 +53,9 @@ func (e *Engine) decide(ctx context.Context, c *decision) (Recording, error) {
 	event, err := draft(c, &d, &verdict, country, additions, start, now.Sub(start))
 	if err != nil {
 		return Recording{}, err
+	}
+	if e.config.Metrics != nil && len(c.set.Meters()) > 0 {
+		event.Local = occurrence(facts, d.Outcome)
 	}
 	d.CreatedAt, d.StateChangedAt = event.Time, event.Time // as exact as the log is
 	return Recording{
@@ -130,6 +134,15 @@ func draft(c *decision, d *Decision, v *evaluation, country string, additions []
 		return events.Draft{}, fmt.Errorf("write decision: %w", err)
 	}
 	return event, nil
+}
+
+// occurrence is what the metrics count. Whoever called Track may change the map
+// of custom values once it has an answer, which can be before the log has the
+// event.
+func occurrence(facts *rules.Facts, outcome rules.Outcome) *rules.Occurrence {
+	copied := *facts
+	copied.Custom = maps.Clone(facts.Custom)
+	return &rules.Occurrence{Facts: &copied, Outcome: outcome}
 }
 
 // place is where the address is, nil when that is not known.

@@ -86,13 +86,13 @@ func (e *Engine) answer(ctx context.Context, c *decision, now time.Time) (v eval
 	if err != nil {
 		return evaluation{}, err
 	}
-	at = "the lists"
-	version := e.testLists(c, facts)
 	at = "the metrics"
 	var asOf events.Position
-	if e.config.Metrics != nil && readsMetrics(c.set, c.action.Code) {
+	if e.config.Metrics != nil && len(c.set.MetersOf(c.action.Code)) > 0 {
 		asOf = e.config.Metrics.Read(c.set, c.action.Code, facts)
 	}
+	at = "the lists"
+	version := e.testLists(c, facts)
 	at = "the evaluation"
 	return evaluation{Result: c.set.Evaluate(c.action.Code, facts), facts: *facts, asOf: asOf, lists: version, data: data}, nil
 }

@@ -114,7 +114,7 @@ func (e *Engine) Track(ctx context.Context, a Action) (Decision, error) {
 		return Decision{}, fmt.Errorf("decide action: there is no rule set: %w", ErrUnavailable)
 	}
 	c := decision{set: set, policy: set.Action(a.Code), action: a, address: canonicalAddress(a.IP), limit: e.config.Deadline}
-	if e.config.Metrics != nil && readsMetrics(set, a.Code) {
+	if e.config.Metrics != nil && len(set.MetersOf(a.Code)) > 0 {
 		began := time.Now()
 		end, err := e.turns.take(ctx, a.User, c.limit)
 		switch {

@@ -30,7 +30,8 @@ type Item struct {
 	Expires time.Time // zero: never
 }
 
-// Change is what happened to an item or to a whole list.
+// Change is what happened to an item or to a whole list. One without an item says
+// that the list is there, if only without items.
 type Change struct {
 	List    string
 	Type    rules.ListType
