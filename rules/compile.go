@@ -18,6 +18,7 @@ type Set struct {
 	unknowns  []ref.Val // what a condition sees in a slot without a value
 	meters    []*Meter  // in the order of the definition
 	pool      sync.Pool // of *activation
+	language  *compiler // to explain and analyse with
 }
 
 // action is the compiled form of one ActionRules.
@@ -60,7 +61,7 @@ func compile(v Version) (*Set, []Problem) {
 		c.report("fields", "", "%v", err)
 		return nil, c.problems
 	}
-	s := &Set{version: v, actions: make(map[string]*action, len(d.Actions)), meters: c.meters(&d)}
+	s := &Set{version: v, language: language, actions: make(map[string]*action, len(d.Actions)), meters: c.meters(&d)}
 	s.layOut(&d, tests)
 	if len(d.Actions) > MaxActions {
 		c.report("actions", "", "there are %d actions; at most %d are allowed", len(d.Actions), MaxActions)
