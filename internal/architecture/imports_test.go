@@ -25,6 +25,7 @@ const module = "github.com/sallyport/sallyport"
 // programs that no other package imports.
 var imports = map[string][]string{
 	"rules":                      {"cel.dev/cel-go", "go.yaml.in/yaml/v3"},
+	"rules/bridge":               {"rules", "cel.dev/cel-go"},
 	"events":                     {},
 	"events/jetstream":           {"events", "github.com/nats-io/nats.go", "github.com/nats-io/nats-server/v2"},
 	"events/clickhouse":          {"events", "github.com/ClickHouse/clickhouse-go/v2"},
