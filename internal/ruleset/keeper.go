@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/engine"
+	"github.com/sallyport/sallyport/events"
 	"github.com/sallyport/sallyport/rules"
 )
 
@@ -28,6 +29,8 @@ const Latest = -1
 type Store interface {
 	// CurrentRules reads the set in force; engine.ErrNotFound before the first.
 	CurrentRules(ctx context.Context) (rules.Version, error)
+	// RulesVersion reads one set; engine.ErrNotFound.
+	RulesVersion(ctx context.Context, number int) (rules.Version, error)
 	// CurrentRulesNumber reads its number alone.
 	CurrentRulesNumber(ctx context.Context) (int, error)
 	// PublishRules makes v the next set and returns it with its number and time,
@@ -35,6 +38,7 @@ type Store interface {
 	// published from, "" for none, ends with it: engine.ErrConflict when the draft has
 	// another revision, engine.ErrNotFound when it is gone.
 	PublishRules(ctx context.Context, base int, v rules.Version, draft string, revision int) (rules.Version, error)
+	DraftStore
 }
 
 // Config says how rule sets are kept.
@@ -58,6 +62,7 @@ type Keeper struct {
 	now      func() time.Time
 
 	current atomic.Pointer[rules.Set]
+	older   compiled
 	refused atomic.Int64 // number of a published set that this build cannot compile, 0 when none
 
 	refreshing sync.Mutex
@@ -68,7 +73,7 @@ type Keeper struct {
 // compile: a server must not decide by other rules than those that were
 // published.
 func Open(ctx context.Context, store Store, config Config) (*Keeper, error) {
-	k := &Keeper{store: store, approval: config.Approval, log: config.Log, now: config.Now}
+	k := &Keeper{store: store, approval: config.Approval, log: config.Log, now: config.Now, older: newCompiled()}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
 	}
@@ -77,7 +82,7 @@ func Open(ctx context.Context, store Store, config Config) (*Keeper, error) {
 	}
 	err := k.Refresh(ctx)
 	if errors.Is(err, engine.ErrNotFound) {
-		_, err = k.publish(ctx, 0, config.First, "sallyport", "The set that Sallyport ships with")
+		_, err = k.publish(ctx, publication{definition: config.First, author: events.BySallyport, note: "The set that Sallyport ships with"})
 		if errors.Is(err, engine.ErrConflict) { // another node was first
 			err = k.Refresh(ctx)
 		}
@@ -142,38 +147,6 @@ func (k *Keeper) Refresh(ctx context.Context) error {
 	k.refused.Store(0)
 	k.swap(set)
 	return nil
-}
-
-// Publish compiles a definition and makes it the next set, in force on this node
-// when Publish returns. Base is the number of the set that was edited, 0 for the
-// first and Latest for any. It returns *rules.CompileError when the definition
-// does not compile and engine.ErrConflict when base is not in force any more.
-func (k *Keeper) Publish(ctx context.Context, base int, d rules.Definition, author, note string) (rules.Version, error) {
-	return k.publish(ctx, base, d, author, note)
-}
-
-// publish compiles once: the set that was checked is the one that comes into
-// force. So its number and time are fixed before the store has them.
-func (k *Keeper) publish(ctx context.Context, base int, d rules.Definition, author, note string) (rules.Version, error) {
-	from := base
-	if base == Latest {
-		var err error
-		if from, err = k.store.CurrentRulesNumber(ctx); err != nil {
-			return rules.Version{}, fmt.Errorf("read number of rule set: %w", err)
-		}
-	}
-	set, err := rules.Compile(rules.Version{
-		Number: from + 1, Definition: d, Author: author, Note: note, PublishedAt: k.now().UTC().Truncate(time.Microsecond),
-	})
-	if err != nil {
-		return rules.Version{}, fmt.Errorf("compile rule set: %w", err)
-	}
-	published, err := k.store.PublishRules(ctx, from, set.Version(), "", 0)
-	if err != nil {
-		return rules.Version{}, fmt.Errorf("publish rule set: %w", err)
-	}
-	k.swap(set)
-	return published, nil
 }
 
 // swap never goes back to an older set.
