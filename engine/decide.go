@@ -81,7 +81,7 @@ func (e *Engine) additions(ctx context.Context, c *decision, wanted []rules.Addi
 			e.config.Log.WarnContext(ctx, "a rule could not add to a list: the value "+err.Error(), "rule", w.Rule, "list", w.List)
 			continue
 		}
-		addition := ListAddition{List: w.List, Value: value, Rule: w.Rule}
+		addition := ListAddition{List: w.List, Type: declared[i].Type, Value: value, Rule: w.Rule}
 		if w.For > 0 {
 			addition.Until = now.Add(w.For).UTC().Truncate(time.Microsecond)
 		}

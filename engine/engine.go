@@ -122,9 +122,10 @@ type Recording struct {
 // already stays, until the later of both times.
 type ListAddition struct {
 	List  string
-	Value string    // as an item is written: text, number, address
-	Until time.Time // zero: for ever
-	Rule  string    // id of the rule
+	Type  rules.ListType // of the list as the set declares it; a list that is not there yet becomes one of it
+	Value string         // canonical, see lists.Canonical
+	Until time.Time      // zero: for ever
+	Rule  string         // id of the rule
 }
 
 // Lists answers which values are on the lists that rules test. Answers come from

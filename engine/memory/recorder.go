@@ -13,22 +13,38 @@ import (
 
 	"github.com/sallyport/sallyport/engine"
 	"github.com/sallyport/sallyport/events"
+	"github.com/sallyport/sallyport/rules"
 )
 
-// Recorder is an engine.Recorder with a log of its own. It is safe for
+// Recorder is an engine.Recorder with a log and lists of its own. It is safe for
 // concurrent use.
 type Recorder struct {
 	mu        sync.Mutex
 	epoch     events.Epoch
 	users     map[events.UserID]*user
-	decisions map[events.ActionID]*engine.Decision
+	owners    map[string]map[events.UserID]bool // of devices that are known
+	decisions map[events.ActionID]*decision
 	log       []events.Event
+	grown     chan struct{} // closed when the log grows
+	observers []func([]events.Event)
+
+	lists       map[string]*list
+	listVersion int64
+	listChanges []versioned
 }
 
 // user is what is kept of one person.
 type user struct {
 	engine.Profile
-	devices map[string]bool // that the rules have allowed or a proof has established
+	devices   map[string]bool // that the rules have allowed or a proof has established
+	addresses map[string]bool // the same of addresses
+}
+
+// decision is what is kept of one action.
+type decision struct {
+	engine.Decision
+	device, address string
+	place           *engine.Place
 }
 
 // New makes an empty recorder.
@@ -36,7 +52,10 @@ func New() *Recorder {
 	return &Recorder{
 		epoch:     events.Epoch(rand.Uint64()),
 		users:     map[events.UserID]*user{},
-		decisions: map[events.ActionID]*engine.Decision{},
+		owners:    map[string]map[events.UserID]bool{},
+		decisions: map[events.ActionID]*decision{},
+		grown:     make(chan struct{}),
+		lists:     map[string]*list{},
 	}
 }
 
@@ -54,20 +73,22 @@ func (r *Recorder) Recorded(ctx context.Context, id events.ActionID) (engine.Dec
 	return r.current(d), true, nil
 }
 
-// Profile implements engine.Recorder.
-func (r *Recorder) Profile(ctx context.Context, id events.UserID, device, _ string) (engine.Profile, error) {
+// Profile implements engine.Recorder. Devices are never remembered here, and of
+// passkeys only their age is known.
+func (r *Recorder) Profile(ctx context.Context, id events.UserID, device, address string) (engine.Profile, error) {
 	if err := ctx.Err(); err != nil {
 		return engine.Profile{}, fmt.Errorf("read profile: %w", err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	u, found := r.users[id]
-	if !found {
-		return engine.Profile{}, nil
+	p := engine.Profile{}
+	if u, found := r.users[id]; found {
+		p = u.Profile
+		p.Methods, p.Passkeys = slices.Clone(p.Methods), slices.Clone(p.Passkeys)
+		p.Devices = len(u.devices)
+		p.DeviceKnown, p.AddressKnown = u.devices[device], u.addresses[address]
 	}
-	p := u.Profile
-	p.Methods = slices.Clone(p.Methods)
-	p.DeviceKnown = device != "" && u.devices[device]
+	p.DeviceUsers = len(r.owners[device])
 	return p, nil
 }
 
@@ -85,15 +106,16 @@ func (r *Recorder) Record(_ context.Context, recording engine.Recording) (engine
 	set(&u.Email, recording.Action.Email)
 	set(&u.PhoneNumber, recording.Action.PhoneNumber)
 	set(&u.Username, recording.Action.Username)
-	if recording.EstablishDevice {
-		u.devices[recording.Action.DeviceID] = true
-	}
-	d := recording.Decision
+	d := &decision{recording.Decision, recording.Action.DeviceID, recording.Address, recording.Place}
 	d.Repeated = false
-	d.Matches = slices.Clone(d.Matches)
-	r.decisions[id] = &d
+	d.Matches, d.Allowed = slices.Clone(d.Matches), slices.Clone(d.Allowed)
+	if recording.EstablishDevice {
+		r.establish(u, d)
+	}
+	r.decisions[id] = d
+	r.addItems(recording.Additions, recording.Event.Time)
 	r.append(recording.Event)
-	return r.current(&d), nil
+	return r.current(d), nil
 }
 
 // Enrol gives a person an authenticator. It stands for the ceremony that a
@@ -135,18 +157,79 @@ func (r *Recorder) MoveAction(_ context.Context, id events.ActionID, to events.A
 	return to, nil
 }
 
-// Events returns the log so far, oldest first.
-func (r *Recorder) Events() []events.Event {
+// EndChallenge tells how the challenge of an action ended. It stands for the
+// ceremony that a server would hold: a success completes the action, makes its
+// device and address known and is the last verified place; a denial fails it;
+// after a failed answer or an abandoned one the action still waits. It returns
+// engine.ErrNotFound for an action that is not known, and *engine.MoveError for a
+// success or a denial of one that waits for no challenge.
+func (r *Recorder) EndChallenge(_ context.Context, id events.ActionID, result rules.ChallengeResult, method events.Method, now time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.log)
+	d, found := r.decisions[id]
+	if !found {
+		return fmt.Errorf("end challenge: %w", engine.ErrNotFound)
+	}
+	step := events.Ceremony{ActionID: id, Ceremony: "authentication", Purpose: "action", Method: method}
+	to, cause := d.State, events.ByProof
+	switch result {
+	case rules.ChallengeSucceeded:
+		step.Step, to = events.KindCeremonySucceeded, events.StateChallengeSucceeded
+	case rules.ChallengeDenied:
+		step.Step, to, cause = events.KindCeremonyDenied, events.StateChallengeFailed, events.ByRefusal
+	case rules.ChallengeFailed:
+		step.Step = events.KindCeremonyFailed
+	case rules.ChallengeAbandoned:
+		step.Step = events.KindCeremonyAbandoned
+	default:
+		return fmt.Errorf("end challenge: there is no result %q", string(result))
+	}
+	if step.Step == events.KindCeremonySucceeded || step.Step == events.KindCeremonyDenied {
+		if !d.State.CanBecome(to, cause) {
+			return &engine.MoveError{From: d.State, To: to}
+		}
+		step.State = to
+	}
+	draft, err := events.NewDraft(step, nil, now)
+	if err != nil {
+		return fmt.Errorf("end challenge: %w", err)
+	}
+	if step.State != "" {
+		d.State, d.StateChangedAt = to, draft.Time
+	}
+	if result == rules.ChallengeSucceeded {
+		u := r.user(id.User, now)
+		r.establish(u, d)
+		u.LastVerifiedAt = draft.Time
+		if d.place != nil {
+			u.VerifiedAt = &engine.Place{Latitude: d.place.Latitude, Longitude: d.place.Longitude, At: draft.Time}
+		}
+	}
+	r.append(draft)
+	return nil
+}
+
+// establish makes an action's device and address known. The caller holds the
+// lock.
+func (r *Recorder) establish(u *user, d *decision) {
+	if d.address != "" {
+		u.addresses[d.address] = true
+	}
+	if d.device == "" {
+		return
+	}
+	u.devices[d.device] = true
+	if r.owners[d.device] == nil {
+		r.owners[d.device] = map[events.UserID]bool{}
+	}
+	r.owners[d.device][d.User] = true
 }
 
 // user returns a person, known from now on. The caller holds the lock.
 func (r *Recorder) user(id events.UserID, now time.Time) *user {
 	u, found := r.users[id]
 	if !found {
-		u = &user{Profile: engine.Profile{Known: true, CreatedAt: now}, devices: map[string]bool{}}
+		u = &user{Profile: engine.Profile{Known: true, CreatedAt: now}, devices: map[string]bool{}, addresses: map[string]bool{}}
 		r.users[id] = u
 	}
 	return u
@@ -154,16 +237,12 @@ func (r *Recorder) user(id events.UserID, now time.Time) *user {
 
 // current is a stored decision with what may have changed since. The caller
 // holds the lock.
-func (r *Recorder) current(stored *engine.Decision) engine.Decision {
-	d := *stored
-	d.Matches = slices.Clone(d.Matches)
+func (r *Recorder) current(stored *decision) engine.Decision {
+	d := stored.Decision
+	d.Matches, d.Allowed = slices.Clone(d.Matches), slices.Clone(d.Allowed)
 	u := r.users[d.User]
 	d.Methods, d.Generation = slices.Clone(u.Methods), u.Generation
 	return d
-}
-
-func (r *Recorder) append(d events.Draft) {
-	r.log = append(r.log, d.At(events.Position{Epoch: r.epoch, Seq: uint64(len(r.log)) + 1}))
 }
 
 // set keeps an attribute that was sent; an empty one says nothing.

@@ -32,7 +32,7 @@ var imports = map[string][]string{
 	"events/clickhouse/embedded": {"github.com/ebitengine/purego"},
 	"engine":                     {"engine/lists", "rules", "events"},
 	"engine/lists":               {"rules", "events"},
-	"engine/memory":              {"engine", "rules", "events"},
+	"engine/memory":              {"engine", "engine/lists", "rules", "events"},
 	"engine/signals":             {"engine", "rules", "events", "github.com/mileusna/useragent", "github.com/oschwald/maxminddb-golang/v2"},
 	"ceremonies":                 {"events", "github.com/go-webauthn/webauthn", "github.com/golang-jwt/jwt/v5", "github.com/gowebpki/jcs"},
 	"ceremonies/pages":           {"ceremonies", "events"},
