@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Config is what `sallyport serve` was told, checked and parsed. Settings
@@ -32,7 +33,11 @@ type Config struct {
 	TLSCert, TLSKey  string // PEM files, both or neither
 	TrustedProxies   []netip.Prefix
 	ClickHouseLib    string // "" looks beside the executable
-	IPDatabase       string // "" looks beside the executable
+	IPData           []string // files and folders; none looks beside the executable
+	SignalData       string   // folder; "" looks beside the executable
+	AtypicalKm       float64
+	ImpossibleKmh    float64
+	RememberDevice   time.Duration // 0 never remembers
 	RulesApproval    string // off or required
 	LogLevel         slog.Level
 	LogFormat        string // auto, text or json
@@ -151,8 +156,28 @@ func Settings() []Setting {
 		},
 		{
 			Name: "ip-database",
-			Help: "IP-to-country database (MMDB). Unset, lib/ip-country.mmdb beside the executable; without one, countries stay unknown.",
-			set:  func(c *Config, v string) error { c.IPDatabase = v; return readable(v) },
+			Help: "MMDB databases, CSV files of ranges, and folders of them, separated by commas. Unset, the folder lib beside the executable; what no file tells stays unknown.",
+			set:  func(c *Config, v string) (err error) { c.IPData, err = parsePaths(v); return },
+		},
+		{
+			Name: "signal-data",
+			Help: "Folder of passkey-providers.json, timezones.txt and crawlers.txt. Unset, the folder lib beside the executable.",
+			set:  func(c *Config, v string) error { c.SignalData = v; return readable(v) },
+		},
+		{
+			Name: "travel-atypical-km", Default: "500",
+			Help: "Distance from the last verified place, in kilometres, beyond which ip.atypicalTravel is true.",
+			set:  func(c *Config, v string) (err error) { c.AtypicalKm, err = parsePositive(v); return },
+		},
+		{
+			Name: "travel-impossible-kmh", Default: "1000",
+			Help: "Speed from the last verified place, in kilometres per hour, beyond which ip.impossibleTravel is true.",
+			set:  func(c *Config, v string) (err error) { c.ImpossibleKmh, err = parsePositive(v); return },
+		},
+		{
+			Name: "remember-device", Default: "30d",
+			Help: "How long a device is remembered after a challenge was passed on it, such as 30d or 12h; off never remembers.",
+			set:  func(c *Config, v string) (err error) { c.RememberDevice, err = parseRemember(v); return },
 		},
 		{
 			Name: "rules-approval", Default: "off",

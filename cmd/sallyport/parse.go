@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"go.yaml.in/yaml/v3"
@@ -224,4 +226,54 @@ func parsePrefixes(v string) ([]netip.Prefix, error) {
 		prefixes = append(prefixes, prefix.Masked())
 	}
 	return prefixes, nil
+}
+
+// parsePaths reads files and folders, which must be there.
+func parsePaths(v string) ([]string, error) {
+	var paths []string
+	for _, path := range strings.Split(v, ",") {
+		path = strings.TrimSpace(path)
+		if path == "" {
+			continue
+		}
+		if err := readable(path); err != nil {
+			return nil, fmt.Errorf("%q %w", path, err)
+		}
+		paths = append(paths, path)
+	}
+	if len(paths) == 0 {
+		return nil, errors.New("must be files and folders, separated by commas")
+	}
+	return paths, nil
+}
+
+func parsePositive(v string) (float64, error) {
+	number, err := strconv.ParseFloat(v, 64)
+	if err != nil || !(number > 0) || math.IsInf(number, 0) {
+		return 0, errors.New("must be a number above 0")
+	}
+	return number, nil
+}
+
+// maxRemember bounds how long a device is remembered: ten years.
+const maxRemember = 3650 * 24 * time.Hour
+
+// parseRemember reads a duration, which may have days, or off.
+func parseRemember(v string) (time.Duration, error) {
+	if v == "off" {
+		return 0, nil
+	}
+	refused := errors.New("must be off or a time such as 30d or 12h, of at most 3650d")
+	if days, ok := strings.CutSuffix(v, "d"); ok {
+		number, err := strconv.Atoi(days)
+		if err != nil || number < 1 || number > 3650 {
+			return 0, refused
+		}
+		return time.Duration(number) * 24 * time.Hour, nil
+	}
+	duration, err := time.ParseDuration(v)
+	if err != nil || duration < time.Minute || duration > maxRemember {
+		return 0, refused
+	}
+	return duration, nil
 }

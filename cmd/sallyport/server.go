@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 	"time"
@@ -50,7 +49,6 @@ type Server struct {
 	relay      *jetstream.Relay
 	archive    *archive // nil when it is off
 	signals    *signals.Source
-	countries  api.State // off without an IP database
 	rules      *ruleset.Keeper
 	engine     *engine.Engine
 	tokens     *ceremonies.Tokens
@@ -80,6 +78,7 @@ func Open(ctx context.Context, config Config, log *slog.Logger) (*Server, error)
 		s.openStream,
 		s.openArchive,
 		s.openRules,
+		s.openSignals,
 		s.openEngine,
 		s.openCeremonies,
 		s.openOperators,
@@ -115,6 +114,7 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	group.Go(func() error { return s.rules.Run(background) })
 	group.Go(func() error { return s.relay.Run(background) })
+	group.Go(func() error { return s.signals.Run(background) })
 	group.Go(func() error { return s.sweep(background) })
 	group.Go(func() error { return s.rest(background) })
 	if s.archive != nil {
@@ -236,23 +236,7 @@ func (s *Server) openRules(ctx context.Context) (err error) {
 }
 
 func (s *Server) openEngine(context.Context) error {
-	database := s.config.IPDatabase
-	if database == "" {
-		var err error
-		if database, err = BesideExecutable("ip-country.mmdb"); err != nil {
-			return err
-		}
-	}
 	var err error
-	s.signals, err = signals.Open(signals.Config{IPDatabase: database})
-	if err != nil {
-		return err
-	}
-	s.closeLater(s.signals.Close)
-	s.countries = api.OK
-	if _, err := os.Stat(database); err != nil { // any other damage has failed Open
-		s.countries = api.Off
-	}
 	s.engine, err = engine.New(engine.Config{
 		Recorder: s.store, Signals: []engine.Signals{s.signals}, Rules: s.rules.Current, Log: s.log,
 	})
@@ -381,6 +365,9 @@ func (s *Server) rest(ctx context.Context) error {
 		}
 		if quiet > 0 && quiet <= restRounds {
 			debug.FreeOSMemory()
+			if err := s.signals.Rest(); err != nil {
+				s.log.Warn("memory of the IP data was not given back", "error", err)
+			}
 		}
 		last = head
 	}
@@ -401,6 +388,5 @@ func (s *Server) parts(ctx context.Context) []api.Part {
 	if s.archive != nil {
 		archived = s.archive.part(ctx)
 	}
-	countries := api.Part{Name: "ipdata", State: s.countries, Detail: s.signals.Status()}
-	return []api.Part{log, nats, archived, countries}
+	return []api.Part{log, nats, archived, s.ipDataPart()}
 }

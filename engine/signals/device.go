@@ -2,7 +2,6 @@ package signals
 
 import (
 	"strings"
-	"sync"
 
 	"github.com/mileusna/useragent"
 
@@ -10,14 +9,9 @@ import (
 	"github.com/sallyport/sallyport/rules"
 )
 
-const (
-	// maxAgentNameBytes tells a browser's name from a whole user agent, which the
-	// parser returns when it finds no name.
-	maxAgentNameBytes = 64
-	// agentGeneration is how many user agents one generation of the cache holds;
-	// there are two, of at most 1 KiB a key.
-	agentGeneration = 1024
-)
+// maxAgentNameBytes tells a browser's name from a whole user agent, which the
+// parser returns when it finds no name.
+const maxAgentNameBytes = 64
 
 // deviceFacts describe the device and its browser. The user agent is what the
 // browser says of itself: good enough to notice a change, never a proof.
@@ -26,6 +20,11 @@ func (s *Source) deviceFacts(action *engine.Action, profile *engine.Profile, fac
 	if action.DeviceID != "" {
 		d.ID = rules.Known(action.DeviceID)
 		d.IsNew = rules.Known(!profile.DeviceKnown)
+		d.UserCount = rules.Known(float64(profile.DeviceUsers))
+		d.IsRemembered = rules.Known(facts.Now.Before(profile.RememberedUntil))
+		if !profile.RememberedUntil.IsZero() {
+			d.RememberedUntil = rules.Known(profile.RememberedUntil)
+		}
 	}
 	text := action.UserAgent
 	if text == "" {
@@ -34,7 +33,7 @@ func (s *Source) deviceFacts(action *engine.Action, profile *engine.Profile, fac
 	if len(text) > engine.MaxUserAgentBytes {
 		text = text[:engine.MaxUserAgentBytes]
 	}
-	a := s.agents.parse(text)
+	a := s.agent(text)
 	d.IsBot = rules.Known(a.bot)
 	d.Browser = reported(a.browser, "")
 	d.OS = reported(a.os, "")
@@ -45,6 +44,17 @@ func (s *Source) deviceFacts(action *engine.Action, profile *engine.Profile, fac
 type agent struct {
 	browser, os, kind string // "" when unknown
 	bot               bool
+}
+
+// agent reads a user agent, which takes some microseconds the first time.
+func (s *Source) agent(text string) agent {
+	if a, found := s.agents.Get(text); found {
+		return a
+	}
+	a := parseAgent(text)
+	a.bot = a.bot || s.crawlers.match(text)
+	s.agents.Put(strings.Clone(text), a)
+	return a
 }
 
 func parseAgent(text string) agent {
@@ -63,38 +73,4 @@ func parseAgent(text string) agent {
 		a.kind = "desktop"
 	}
 	return a
-}
-
-// agentCache remembers parsed user agents in two generations: what was used
-// since the last change of generations survives the next. Its size is bounded
-// whatever browsers send. The zero value is ready to use.
-type agentCache struct {
-	mu           sync.Mutex
-	young, older map[string]agent
-}
-
-func (c *agentCache) parse(text string) agent {
-	c.mu.Lock()
-	a, found := c.young[text]
-	if !found {
-		if a, found = c.older[text]; found {
-			c.keep(text, a)
-		}
-	}
-	c.mu.Unlock()
-	if found {
-		return a
-	}
-	a = parseAgent(text) // outside the lock: parsing takes a few microseconds
-	c.mu.Lock()
-	c.keep(strings.Clone(text), a)
-	c.mu.Unlock()
-	return a
-}
-
-func (c *agentCache) keep(text string, a agent) {
-	if c.young == nil || len(c.young) >= agentGeneration {
-		c.young, c.older = make(map[string]agent, agentGeneration), c.young
-	}
-	c.young[text] = a
 }

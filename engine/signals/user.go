@@ -2,13 +2,15 @@ package signals
 
 import (
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/engine"
+	"github.com/sallyport/sallyport/events"
 	"github.com/sallyport/sallyport/rules"
 )
 
 // userFacts describe the person: what the action says, else what is kept.
-func userFacts(action *engine.Action, profile *engine.Profile, facts *rules.Facts) {
+func (s *Source) userFacts(action *engine.Action, profile *engine.Profile, facts *rules.Facts) {
 	u := &facts.User
 	u.ID = string(action.User)
 	u.Email = reported(action.Email, profile.Email)
@@ -19,18 +21,47 @@ func userFacts(action *engine.Action, profile *engine.Profile, facts *rules.Fact
 			u.EmailDomain = rules.Known(strings.ToLower(email[at+1:]))
 		}
 	}
+	if number, ok := u.PhoneNumber.Get(); ok {
+		u.PhoneCountry = reported(s.phoneCountry(number), "")
+	}
 	u.IsNew = !profile.Known
 	u.AgeHours = rules.Known(0.0)
 	if profile.Known {
-		// A clock that was set back must not make anyone younger than new.
-		u.AgeHours = rules.Known(max(0, facts.Now.Sub(profile.CreatedAt).Hours()))
+		u.AgeHours = hoursSince(facts.Now, profile.CreatedAt)
 	}
+	u.DeviceCount = int64(profile.Devices)
+	facts.UserCustom = profile.Custom
+	methodFacts(profile, facts)
+}
+
+// methodFacts tell how the person can prove who they are.
+func methodFacts(profile *engine.Profile, facts *rules.Facts) {
+	u := &facts.User
 	u.IsEnrolled = profile.Enrolled()
-	facts.Passkey.Count = int64(len(profile.Passkeys))
+	for _, method := range profile.Methods {
+		switch method {
+		case events.MethodPasskey:
+			u.HasPasskey = true
+		case events.MethodSecurityKey:
+			u.HasSecurityKey = true
+		case events.MethodAuthenticatorApp:
+			u.HasAuthenticatorApp = true
+		case events.MethodEmailOTP:
+			u.HasEmailOtp = true
+		case events.MethodRecoveryCode:
+			u.HasRecoveryCode = true
+		}
+	}
 	if !profile.LastVerifiedAt.IsZero() {
 		u.HasPreviouslyVerified = true
 		u.LastVerifiedAt = rules.Known(profile.LastVerifiedAt)
 	}
+}
+
+// hoursSince is the time between then and now. A clock that was set back must
+// not make anything younger than new.
+func hoursSince(now, then time.Time) rules.Value[float64] {
+	return rules.Known(max(0, now.Sub(then).Hours()))
 }
 
 // reported is the first value that is there.
