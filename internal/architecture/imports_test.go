@@ -32,6 +32,7 @@ var imports = map[string][]string{
 	"events/clickhouse/embedded": {"github.com/ebitengine/purego"},
 	"engine":                     {"engine/lists", "rules", "events"},
 	"engine/lists":               {"rules", "events"},
+	"engine/metrics":             {"engine", "rules", "events"},
 	"engine/memory":              {"engine", "engine/lists", "rules", "events"},
 	"engine/signals":             {"engine", "engine/signals/ipdata", "internal/recent", "rules", "events", "github.com/mileusna/useragent", "github.com/nyaruka/phonenumbers"},
 	"engine/signals/ipdata":      {"internal/recent", "github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"},

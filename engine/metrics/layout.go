@@ -1,0 +1,210 @@
+package metrics
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"math"
+	"slices"
+
+	"github.com/sallyport/sallyport/rules"
+)
+
+// key stands for a value that occurrences are counted by.
+type key [2]uint64
+
+// keyOf makes the key of a string or a float64. It needs no secret, so that all
+// nodes and all lives of a process agree; who could find two values with one key
+// could break SHA-256.
+func keyOf(value any) key {
+	var room [96]byte
+	var text []byte
+	switch v := value.(type) {
+	case string:
+		text = append(append(room[:0], 's'), v...)
+	case float64:
+		if v == 0 {
+			v = 0 // minus zero is the same number
+		}
+		text = binary.BigEndian.AppendUint64(append(room[:0], 'n'), math.Float64bits(v))
+	}
+	sum := sha256.Sum256(text)
+	return key{binary.BigEndian.Uint64(sum[:8]), binary.BigEndian.Uint64(sum[8:16])}
+}
+
+// layout says where the values of a rule set's metrics are kept. Metrics with the
+// same definition share a place.
+type layout struct {
+	gauges  []gauge        // in order of their ids
+	byID    map[string]int // place in gauges
+	filters []*rules.Meter // one for each condition
+	kinds   []*rules.Meter // one for each fact that metrics are kept per, in order of its name
+	columns []*rules.Meter // one for each fact that is summed up
+	results bool           // some metric counts challenges
+}
+
+// gauge is one metric in memory.
+type gauge struct {
+	meter    *rules.Meter
+	function rules.Function
+	window   rules.Window
+	filter   int
+	kind     int
+	column   int   // -1 for count
+	slot     uint8 // among those of its kind; average has this for the sum and the next for the number
+	results  bool  // counts challenges
+}
+
+func newLayout(meters []*rules.Meter) *layout {
+	l := &layout{byID: map[string]int{}}
+	meters = slices.SortedFunc(slices.Values(meters), func(a, b *rules.Meter) int { return cmp.Compare(a.ID(), b.ID()) })
+	meters = slices.CompactFunc(meters, func(a, b *rules.Meter) bool { return a.ID() == b.ID() })
+	per := func(m *rules.Meter) string { return m.Metric().Per }
+	condition := func(m *rules.Meter) string { return string(m.Metric().Counts) + " " + m.Metric().Where }
+	of := func(m *rules.Meter) string { return m.Metric().Of }
+	for _, m := range meters {
+		place(&l.kinds, m, per)
+	}
+	slices.SortFunc(l.kinds, func(a, b *rules.Meter) int { return cmp.Compare(per(a), per(b)) })
+	slots := make([]uint8, len(l.kinds))
+	for _, m := range meters {
+		g := gauge{
+			meter: m, function: m.Metric().Function, window: m.Window(), column: -1, results: m.Metric().Counts == rules.CountChallenges,
+			filter: place(&l.filters, m, condition), kind: place(&l.kinds, m, per),
+		}
+		if g.function != rules.Count {
+			g.column = place(&l.columns, m, of)
+		}
+		g.slot = slots[g.kind]
+		slots[g.kind] += g.slots()
+		l.results = l.results || g.results
+		l.byID[m.ID()] = len(l.gauges)
+		l.gauges = append(l.gauges, g)
+	}
+	return l
+}
+
+// place finds the member with the meter's name, or adds one.
+func place(list *[]*rules.Meter, m *rules.Meter, name func(*rules.Meter) string) int {
+	for i, other := range *list {
+		if name(other) == name(m) {
+			return i
+		}
+	}
+	*list = append(*list, m)
+	return len(*list) - 1
+}
+
+// slots is how many numbers the gauge keeps per key and step.
+func (g *gauge) slots() uint8 {
+	if g.function == rules.Average {
+		return 2
+	}
+	return 1
+}
+
+// addition is what one occurrence adds to one gauge.
+type addition struct {
+	gauge int
+	key   key
+	value uint64 // bits of a float64, or hash of a distinct value; 0 for count
+}
+
+// reading reads each fact of an occurrence, and asks each condition, at most once.
+type reading struct {
+	keys    []key
+	values  []uint64
+	numbers []bool  // by column: values holds bits of a number
+	met     []state // by filter
+	known   []state // by kind
+	valued  []state // by column
+}
+
+type state uint8
+
+const (
+	unread state = iota
+	no
+	yes
+)
+
+func (l *layout) newReading() *reading {
+	return &reading{
+		keys: make([]key, len(l.kinds)), values: make([]uint64, len(l.columns)), numbers: make([]bool, len(l.columns)),
+		met: make([]state, len(l.filters)), known: make([]state, len(l.kinds)), valued: make([]state, len(l.columns)),
+	}
+}
+
+// begin forgets the occurrence before; again only what its conditions said.
+func (r *reading) begin() {
+	r.again()
+	clear(r.known)
+	clear(r.valued)
+}
+
+func (r *reading) again() { clear(r.met) }
+
+// additions appends what an occurrence adds to the gauges.
+func (l *layout) additions(to []addition, r *reading, o *rules.Occurrence) []addition {
+	for i := range l.gauges {
+		g := &l.gauges[i]
+		if g.results != (o.Challenge != "") {
+			continue
+		}
+		if r.met[g.filter] == unread {
+			r.met[g.filter] = as(l.filters[g.filter].Counts(o))
+		}
+		if r.met[g.filter] != yes {
+			continue
+		}
+		k, known := l.key(r, g.kind, o.Facts)
+		if !known {
+			continue
+		}
+		value, known := l.value(r, g, o.Facts)
+		if known {
+			to = append(to, addition{gauge: i, key: k, value: value})
+		}
+	}
+	return to
+}
+
+func as(met bool) state {
+	if met {
+		return yes
+	}
+	return no
+}
+
+// key is the key of a kind, if the fact is known.
+func (l *layout) key(r *reading, kind int, f *rules.Facts) (key, bool) {
+	if r.known[kind] == unread {
+		value := l.kinds[kind].Key(f)
+		r.known[kind] = as(value != nil)
+		if value != nil {
+			r.keys[kind] = keyOf(value)
+		}
+	}
+	return r.keys[kind], r.known[kind] == yes
+}
+
+// value is what is summed up, if the fact is known. A fact that one gauge adds and
+// another tells apart is read for each.
+func (l *layout) value(r *reading, g *gauge, f *rules.Facts) (uint64, bool) {
+	if g.column < 0 {
+		return 0, true
+	}
+	number := g.function != rules.Distinct
+	if r.valued[g.column] == unread || r.numbers[g.column] != number {
+		value := l.columns[g.column].Value(f)
+		r.valued[g.column], r.numbers[g.column] = as(value != nil), number
+		switch v, isNumber := value.(float64); {
+		case value == nil:
+		case number && isNumber:
+			r.values[g.column] = math.Float64bits(v)
+		default:
+			r.values[g.column] = keyOf(value)[0]
+		}
+	}
+	return r.values[g.column], r.valued[g.column] == yes
+}

@@ -1,0 +1,251 @@
+package metrics
+
+import "slices"
+
+// entry is one key of a kind.
+type entry struct {
+	key   key
+	block uint32 // place of the cells; in a free entry, the next free one plus one
+	tick  uint32 // counts distinct values seen, so that the least recent one is known
+	n     uint16 // cells in use
+	class uint8  // of the block
+	flags uint8
+}
+
+// Flags of entries.
+const (
+	inUse   uint8 = 1 << iota
+	partial       // something of it was lost for lack of memory, see board.lost
+)
+
+const (
+	entriesBits  = 13
+	chunkEntries = 1 << entriesBits
+	entryBytes   = 32
+	shardBits    = 6
+)
+
+// table holds the keys of one kind. Its cells are sorted: by slot, then those of
+// distinct values by value and all others by step.
+type table struct {
+	distinct [256]bool // by slot
+	entries  [][]entry
+	frozen   []bool // a snapshot reads the chunk: copy it before writing
+	used     uint32 // entries that were handed out
+	free     uint32 // first free entry plus one
+	keys     int
+	shards   [1 << shardBits]shard // small, so that growing one takes no time worth mentioning
+	*arena
+}
+
+// shard is a part of the hash index: open addressing with linear probing.
+type shard struct {
+	slots []uint32 // number of an entry plus one, 0 when empty
+	used  int
+}
+
+func newTable(a *arena) *table { return &table{arena: a} }
+
+func (t *table) at(number uint32) *entry {
+	return &t.entries[number>>entriesBits][number&(chunkEntries-1)]
+}
+
+// ownEntry is the entry, to be written.
+func (t *table) ownEntry(number uint32) *entry {
+	if chunk := number >> entriesBits; t.frozen[chunk] {
+		t.entries[chunk] = slices.Clone(t.entries[chunk])
+		t.frozen[chunk] = false
+	}
+	return t.at(number)
+}
+
+func (t *table) shard(k key) *shard { return &t.shards[k[0]>>(64-shardBits)] }
+
+// find looks for a key.
+func (t *table) find(k key) (number uint32, found bool) {
+	s := t.shard(k)
+	if len(s.slots) == 0 {
+		return 0, false
+	}
+	mask := uint64(len(s.slots) - 1)
+	for at := k[1] & mask; s.slots[at] != 0; at = (at + 1) & mask {
+		if number = s.slots[at] - 1; t.at(number).key == k {
+			return number, true
+		}
+	}
+	return 0, false
+}
+
+// insert adds a key that is not there, and reports false when there is no memory.
+func (t *table) insert(k key, flags uint8) (number uint32, ok bool) {
+	s := t.shard(k)
+	if (s.used+1)*4 > len(s.slots)*3 && !t.growShard(s) {
+		return 0, false
+	}
+	block, ok := t.alloc(0)
+	if !ok {
+		return 0, false
+	}
+	switch {
+	case t.free != 0:
+		number = t.free - 1
+		t.free = t.at(number).block
+	case int(t.used) == len(t.entries)*chunkEntries:
+		if !t.budget.take(chunkEntries * entryBytes) {
+			t.release(block, 0)
+			return 0, false
+		}
+		t.entries = append(t.entries, make([]entry, chunkEntries))
+		t.frozen = append(t.frozen, false)
+		fallthrough
+	default:
+		number = t.used
+		t.used++
+	}
+	*t.ownEntry(number) = entry{key: k, block: block, flags: inUse | flags}
+	s.put(k, number)
+	s.used++
+	t.keys++
+	return number, true
+}
+
+func (s *shard) put(k key, number uint32) {
+	mask := uint64(len(s.slots) - 1)
+	at := k[1] & mask
+	for s.slots[at] != 0 {
+		at = (at + 1) & mask
+	}
+	s.slots[at] = number + 1
+}
+
+func (t *table) growShard(s *shard) bool {
+	size := max(8, 2*len(s.slots))
+	if !t.budget.take(int64(size-len(s.slots)) * 4) {
+		return false
+	}
+	old := s.slots
+	s.slots = make([]uint32, size)
+	for _, slot := range old {
+		if slot != 0 {
+			s.put(t.at(slot-1).key, slot-1)
+		}
+	}
+	return true
+}
+
+// remove forgets a key.
+func (t *table) remove(number uint32) {
+	e := t.ownEntry(number)
+	s := t.shard(e.key)
+	mask := uint64(len(s.slots) - 1)
+	at := e.key[1] & mask
+	for s.slots[at] != number+1 {
+		at = (at + 1) & mask
+	}
+	// Close the gap: move back every follower that would not be found beyond it.
+	for next := (at + 1) & mask; s.slots[next] != 0; next = (next + 1) & mask {
+		home := t.at(s.slots[next] - 1).key[1] & mask
+		if (next-home)&mask >= (next-at)&mask {
+			s.slots[at] = s.slots[next]
+			at = next
+		}
+	}
+	s.slots[at] = 0
+	s.used--
+	t.keys--
+	t.release(e.block, e.class)
+	*e = entry{block: t.free}
+	t.free = number + 1
+}
+
+// search finds where a cell with this slot and step, or distinct value, is or
+// belongs.
+func (t *table) search(cells []cell, slot uint8, by uint64) (int, bool) {
+	distinct := t.distinct[slot]
+	from, to := 0, len(cells)
+	for from < to {
+		middle := int(uint(from+to) >> 1)
+		c := cells[middle]
+		var less bool
+		switch {
+		case c.slot() != slot:
+			less = c.slot() < slot
+		case distinct:
+			less = c.value < by
+		default:
+			less = uint64(c.step()) < by
+		}
+		if less {
+			from = middle + 1
+		} else {
+			to = middle
+		}
+	}
+	if from == len(cells) || cells[from].slot() != slot {
+		return from, false
+	}
+	if distinct {
+		return from, cells[from].value == by
+	}
+	return from, uint64(cells[from].step()) == by
+}
+
+// of is the range of a slot's cells.
+func (t *table) of(cells []cell, slot uint8) (from, to int) {
+	from, _ = t.search(cells, slot, 0)
+	for to = from; to < len(cells) && cells[to].slot() == slot; to++ {
+		if to-from == 16 { // many: stop walking
+			end, _ := t.search(cells, slot+1, 0)
+			return from, end
+		}
+	}
+	return from, to
+}
+
+// room makes room for one more cell, and reports false when there is no memory.
+func (t *table) room(e *entry) bool {
+	size := sizes[e.class]
+	if int(e.n) < size {
+		return true
+	}
+	return t.move(e, classOf(size+1))
+}
+
+// move puts the cells of an entry into a block of another class.
+func (t *table) move(e *entry, class uint8) bool {
+	block, ok := t.alloc(class)
+	if !ok {
+		return false
+	}
+	copy(t.own(block, int(e.n)), t.block(e.block, int(e.n)))
+	t.release(e.block, e.class)
+	e.block, e.class = block, class
+	return true
+}
+
+// insertAt puts a cell before the i-th; room was made.
+func (t *table) insertAt(e *entry, i int, c cell) {
+	cells := t.own(e.block, int(e.n)+1)
+	copy(cells[i+1:], cells[i:])
+	cells[i] = c
+	e.n++
+}
+
+// drop removes the cells of an entry that are older than the horizon: that stand
+// at a step before the oldest of their slot.
+func (t *table) drop(e *entry, oldest *[256]uint32) {
+	cells := t.block(e.block, int(e.n))
+	first := slices.IndexFunc(cells, func(c cell) bool { return c.step() < oldest[c.slot()] })
+	if first < 0 {
+		return
+	}
+	cells = t.own(e.block, int(e.n))
+	kept := first
+	for _, c := range cells[first:] {
+		if c.step() >= oldest[c.slot()] {
+			cells[kept] = c
+			kept++
+		}
+	}
+	e.n = uint16(kept)
+}
