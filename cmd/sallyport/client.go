@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -31,38 +32,119 @@ func newClient(getenv func(string) string) (client, error) {
 	if secret == "" {
 		return client{}, errors.New("set SALLYPORT_MANAGEMENT_SECRET; `sallyport secret renew-management` makes a new one if it is lost")
 	}
-	return client{base: base, secret: secret, http: http.Client{Timeout: 30 * time.Second}}, nil
+	return client{base: base, secret: secret, http: http.Client{Timeout: time.Minute}}, nil
 }
 
 // do sends one request and returns the body of a 2xx answer. Another answer is
 // an error, with the server's own sentence unless it is about the secret.
 func (c client) do(ctx context.Context, method, path, contentType string, body []byte) ([]byte, http.Header, error) {
-	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
-	if err != nil {
-		return nil, nil, fmt.Errorf("build the request: %w", err)
-	}
-	request.SetBasicAuth(c.secret.Reveal(), "")
+	header := http.Header{}
 	if body != nil {
-		request.Header.Set("Content-Type", contentType)
+		header.Set("Content-Type", contentType)
 	}
+	response, err := c.open(ctx, method, path, header, bytes.NewReader(body))
+	if err != nil {
+		return nil, nil, err
+	}
+	answer, err := readAnswer(response)
+	return answer, response.Header, err
+}
+
+// readAnswer reads the body of an answer and closes it.
+func readAnswer(response *http.Response) ([]byte, error) {
+	defer response.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read the answer of %s: %w", response.Request.URL.Host, err)
+	}
+	return answer, nil
+}
+
+// maxAnswer is the largest answer that is read whole, bytes.
+const maxAnswer = 64 << 20
+
+// open sends one request and returns a 2xx answer, whose body the caller closes.
+func (c client) open(ctx context.Context, method, path string, header http.Header, body io.Reader) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("build the request: %w", err)
+	}
+	request.Header = header
+	request.SetBasicAuth(c.secret.Reveal(), "")
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, nil, fmt.Errorf("no answer from %s (SALLYPORT_URL): %w", c.base, errors.Unwrap(err))
+		return nil, fmt.Errorf("no answer from %s (SALLYPORT_URL): %w", c.base, errors.Unwrap(err))
 	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, 4<<20))
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the answer of %s: %w", c.base, err)
+	if response.StatusCode/100 == 2 {
+		return response, nil
 	}
 	if response.StatusCode == http.StatusUnauthorized { // whose own sentence is for the SDKs
-		return nil, nil, fmt.Errorf("%s refuses the management secret in SALLYPORT_MANAGEMENT_SECRET; "+
+		response.Body.Close()
+		return nil, fmt.Errorf("%s refuses the management secret in SALLYPORT_MANAGEMENT_SECRET; "+
 			"`sallyport secret renew-management` makes a new one if it is lost", c.base)
 	}
-	if response.StatusCode/100 != 2 {
-		return nil, nil, refusal(response, answer)
+	answer, err := readAnswer(response)
+	if err != nil {
+		return nil, err
 	}
-	return answer, response.Header, nil
+	return nil, refusal(response, answer)
 }
+
+// get reads JSON into v.
+func (c client) get(ctx context.Context, path string, v any) error {
+	return c.send(ctx, http.MethodGet, path, "", nil, v)
+}
+
+// post sends request as JSON and reads the JSON answer into v.
+func (c client) post(ctx context.Context, path string, request, v any) error {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return fmt.Errorf("write the request: %w", err)
+	}
+	return c.send(ctx, http.MethodPost, path, "application/json", body, v)
+}
+
+// send sends a body and reads the JSON answer into v, unless that is nil.
+func (c client) send(ctx context.Context, method, path, contentType string, body []byte, v any) error {
+	header := http.Header{"Accept": {"application/json"}}
+	if body != nil {
+		header.Set("Content-Type", contentType)
+	}
+	response, err := c.open(ctx, method, path, header, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	if v == nil {
+		return response.Body.Close()
+	}
+	return decodeAnswer(response, v)
+}
+
+// decodeAnswer reads a JSON answer into v.
+func decodeAnswer(response *http.Response, v any) error {
+	text, err := readAnswer(response)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("read the answer of %s: %w", response.Request.URL.Host, err)
+	}
+	return nil
+}
+
+// asJSON prints a value for programs.
+func (c call) asJSON(v any) error {
+	encoder := json.NewEncoder(c.Out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}
+
+// json reports whether the flag --json was given.
+func (c call) json() bool { return c.value("json") == "true" }
+
+// jsonFlag lets a command answer programs.
+func jsonFlag(f *flag.FlagSet) { f.Bool("json", false, "print JSON") }
 
 // refusal turns an error answer into sentences, one per detail.
 func refusal(response *http.Response, answer []byte) error {

@@ -44,7 +44,9 @@ func (c call) config() (Config, error) {
 
 // commands are all commands by group, in the order in which help lists them.
 func commands() []command {
-	return slices.Concat(runCommands(), ruleCommands(), operatorCommands(), careCommands())
+	return slices.Concat(
+		runCommands(), ruleCommands(), draftCommands(), listCommands(), decisionCommands(), operatorCommands(), careCommands(),
+	)
 }
 
 func runCommands() []command {
@@ -127,7 +129,10 @@ func commandNamed(name string) (command, bool) {
 // the command.
 func (c command) call(ctx context.Context, args []string, streams IO) error {
 	set := c.flagSet()
-	var rest []string
+	var rest, plain []string
+	if i := slices.Index(args, "--"); i >= 0 { // what follows are arguments, such as a number below zero
+		args, plain = args[:i], args[i+1:]
+	}
 	for {
 		err := set.Parse(args)
 		if errors.Is(err, flag.ErrHelp) {
@@ -141,6 +146,7 @@ func (c command) call(ctx context.Context, args []string, streams IO) error {
 		}
 		rest, args = append(rest, args[0]), args[1:]
 	}
+	rest = append(rest, plain...)
 	if !c.takes(len(rest)) {
 		return &UsageError{Command: c.name, Message: strings.TrimSpace("usage: sallyport " + c.name + " " + c.args)}
 	}

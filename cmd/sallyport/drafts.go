@@ -1,0 +1,274 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/rules"
+)
+
+// draftCommands are those about rule sets on their way.
+func draftCommands() []command {
+	return []command{
+		{
+			name: "drafts ls", group: "Drafts",
+			short: "list the drafts of rule sets",
+			long:  `Lists the drafts, the one that was saved last first.` + clientHelp,
+			flags: jsonFlag,
+			run:   draftsLs,
+		},
+		{
+			name: "drafts show", args: "DRAFT", group: "Drafts",
+			short: "show what a draft changes, and what is wrong with it",
+			long: `Shows what publishing the draft would change, its problems and findings, and
+whether its tests pass. DRAFT is its id, or the beginning of it. With --yaml it
+prints the rule set itself, for "rules apply" or an editor.` + clientHelp,
+			flags: func(f *flag.FlagSet) {
+				f.Bool("yaml", false, "print the rule set")
+				jsonFlag(f)
+			},
+			run: draftsShow,
+		},
+		{
+			name: "drafts publish", args: "DRAFT", group: "Drafts",
+			short: "publish a draft",
+			long: `Publishes the newest revision of a draft as the next rule set. The server
+refuses it while it has a problem, while a test fails, when another set was
+published since it began, and, with SALLYPORT_RULES_APPROVAL=required, until an
+operator who did not work on it has approved it in the console.` + clientHelp,
+			flags: func(f *flag.FlagSet) {
+				f.String("note", "", "why the rules change; the draft's title when left out")
+				jsonFlag(f)
+			},
+			run: draftsPublish,
+		},
+		{
+			name: "drafts delete", args: "DRAFT", group: "Drafts",
+			short: "delete a draft",
+			long:  `Deletes a draft and all its revisions.` + clientHelp,
+			run:   draftsDelete,
+		},
+	}
+}
+
+// draftsPath is where a server has its drafts.
+const draftsPath = "/v1/management/drafts"
+
+// draftHead is a draft without its definition.
+type draftHead struct {
+	ID        string    `json:"id"`
+	Title     string    `json:"title"`
+	Base      int       `json:"base"`
+	Revision  int       `json:"revision"`
+	Author    string    `json:"author"`
+	Authors   []string  `json:"authors"`
+	UpdatedAt time.Time `json:"updatedAt"`
+	Approvals []struct {
+		By string    `json:"by"`
+		At time.Time `json:"at"`
+	} `json:"approvals"`
+	Approved bool `json:"approved"`
+}
+
+// draftList is every draft, and what they are compared with.
+type draftList struct {
+	Current          int         `json:"current"` // number of the set in force
+	ApprovalRequired bool        `json:"approvalRequired"`
+	Drafts           []draftHead `json:"drafts"`
+}
+
+// state says what a draft waits for.
+func (l draftList) state(d draftHead) string {
+	switch {
+	case d.Base != l.Current:
+		return fmt.Sprintf("set %d is in force by now", l.Current)
+	case d.Approved:
+		return "approved"
+	case l.ApprovalRequired:
+		return "waits for approval"
+	}
+	return "can be published"
+}
+
+// shortID is as much of an id as people need.
+func shortID(id string) string { return id[:min(len(id), len("draft-")+6)] }
+
+// draft finds the draft whose id begins with text.
+func (c client) draft(ctx context.Context, text string) (draftHead, draftList, error) {
+	var list draftList
+	if err := c.get(ctx, draftsPath, &list); err != nil {
+		return draftHead{}, list, err
+	}
+	var found []draftHead
+	for _, d := range list.Drafts {
+		if text != "" && (strings.HasPrefix(d.ID, text) || strings.HasPrefix(strings.TrimPrefix(d.ID, "draft-"), text)) {
+			found = append(found, d)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], list, nil
+	case 0:
+		return draftHead{}, list, fmt.Errorf("there is no draft %q; `sallyport drafts ls` lists them", text)
+	}
+	return draftHead{}, list, fmt.Errorf("%d drafts begin with %q; write more of the id", len(found), text)
+}
+
+// saveDraft keeps a rule set as a new draft.
+func (c call) saveDraft(ctx context.Context, to client, title string, base int, text []byte) error {
+	query := url.Values{"title": {title}, "base": {strconv.Itoa(base)}}
+	var saved draftHead
+	if err := to.send(ctx, http.MethodPost, draftsPath+"?"+query.Encode(), "application/yaml", text, &saved); err != nil {
+		return err
+	}
+	if c.json() {
+		return c.asJSON(saved)
+	}
+	p := c.pen()
+	p.line("\n%s", p.in(bold, fmt.Sprintf("Saved as the draft %s, “%s”.", shortID(saved.ID), saved.Title)))
+	return nil
+}
+
+func draftsLs(ctx context.Context, call call) error {
+	c, err := newClient(call.Getenv)
+	if err != nil {
+		return err
+	}
+	var list draftList
+	if err := c.get(ctx, draftsPath, &list); err != nil {
+		return err
+	}
+	if call.json() {
+		return call.asJSON(list)
+	}
+	p := call.pen()
+	if len(list.Drafts) == 0 {
+		p.line("There are no drafts. `sallyport rules apply FILE --draft TITLE` saves one.")
+		return nil
+	}
+	var rows [][]string
+	for _, d := range list.Drafts {
+		rows = append(rows, []string{
+			shortID(d.ID), strconv.Itoa(d.Base), strconv.Itoa(d.Revision), when(d.UpdatedAt), d.Author, list.state(d), d.Title,
+		})
+	}
+	p.table([]string{"DRAFT", "FROM SET", "REVISION", "SAVED", "BY", "STATE", "TITLE"}, rows)
+	return nil
+}
+
+func draftsShow(ctx context.Context, call call) error {
+	c, err := newClient(call.Getenv)
+	if err != nil {
+		return err
+	}
+	head, list, err := c.draft(ctx, call.args[0])
+	if err != nil {
+		return err
+	}
+	path := draftsPath + "/" + url.PathEscape(head.ID)
+	response, err := c.open(ctx, http.MethodGet, path, http.Header{"Accept": {"application/yaml"}}, nil)
+	if err != nil {
+		return err
+	}
+	text, err := readAnswer(response)
+	if err != nil {
+		return err
+	}
+	if call.value("yaml") == "true" {
+		_, err := call.Out.Write(text)
+		return err
+	}
+	definition, err := rules.ParseYAML(text)
+	if err != nil {
+		return fmt.Errorf("read the draft: %w", err)
+	}
+	current, _, err := c.definitionOf(ctx, "current")
+	if err != nil {
+		return err
+	}
+	var checked struct {
+		Problems []rules.Problem `json:"problems"`
+		Findings []finding       `json:"findings"`
+	}
+	if err := c.post(ctx, path+"/check", struct{}{}, &checked); err != nil {
+		return err
+	}
+	var tested struct {
+		Tests []rules.TestResult `json:"tests"`
+	}
+	if err := c.post(ctx, path+"/test", struct{}{}, &tested); err != nil {
+		return err
+	}
+	changes := rules.Diff(&current, &definition)
+	if call.json() {
+		return call.asJSON(struct {
+			draftHead
+			Changes  []rules.Change     `json:"changes"`
+			Problems []rules.Problem    `json:"problems"`
+			Findings []finding          `json:"findings"`
+			Tests    []rules.TestResult `json:"tests"`
+		}{head, changes, checked.Problems, checked.Findings, tested.Tests})
+	}
+	p := call.pen()
+	p.line("%s  %s", p.in(bold, head.Title), p.in(dim, head.ID))
+	p.line("revision %d by %s, %s; from rule set %d; %s", head.Revision, head.Author, when(head.UpdatedAt), head.Base, list.state(head))
+	for _, a := range head.Approvals {
+		p.line("%s", p.in(green, fmt.Sprintf("✓ approved by %s, %s", a.By, when(a.At))))
+	}
+	p.line("")
+	if len(changes) == 0 {
+		p.line("  Nothing differs from rule set %d, which is in force.", list.Current)
+	}
+	p.changes(changes, len(changes))
+	p.line("")
+	for _, problem := range checked.Problems {
+		p.line("  %s %s", p.in(red, "✗"), problemLine("", problem))
+	}
+	p.findings(checked.Findings)
+	p.tests(tested.Tests)
+	return nil
+}
+
+func draftsPublish(ctx context.Context, call call) error {
+	c, err := newClient(call.Getenv)
+	if err != nil {
+		return err
+	}
+	head, _, err := c.draft(ctx, call.args[0])
+	if err != nil {
+		return err
+	}
+	var published publishedSet
+	request := map[string]any{"revision": head.Revision, "note": call.value("note")}
+	if err := c.post(ctx, draftsPath+"/"+url.PathEscape(head.ID)+"/publish", request, &published); err != nil {
+		return err
+	}
+	if call.json() {
+		return call.asJSON(published)
+	}
+	p := call.pen()
+	p.line("%s", p.in(bold, fmt.Sprintf("Published “%s” as rule set %d.", head.Title, published.Number)))
+	return nil
+}
+
+func draftsDelete(ctx context.Context, call call) error {
+	c, err := newClient(call.Getenv)
+	if err != nil {
+		return err
+	}
+	head, _, err := c.draft(ctx, call.args[0])
+	if err != nil {
+		return err
+	}
+	if err := c.send(ctx, http.MethodDelete, draftsPath+"/"+url.PathEscape(head.ID), "", nil, nil); err != nil {
+		return err
+	}
+	call.pen().line("Deleted the draft “%s”.", head.Title)
+	return nil
+}
