@@ -42,6 +42,17 @@ func (in *input) text(field, value string, longest int) {
 	}
 }
 
+// unstorable reports whether no stored text can be equal to value: a look-up for
+// it finds nothing, and PostgreSQL need not be asked, which would refuse it.
+func unstorable(values ...string) bool {
+	for _, value := range values {
+		if strings.IndexByte(value, 0) >= 0 || !utf8.ValidString(value) {
+			return true
+		}
+	}
+	return false
+}
+
 func (in *input) name(field, value string) { in.text(field, value, maxName) }
 
 // id is a name that must be there.

@@ -104,7 +104,9 @@ func (s *Store) Record(ctx context.Context, r engine.Recording) (engine.Decision
 	methods := joinMethods(r.Decision.Methods)
 	at := r.Event.Time.UnixMicro()
 	var d engine.Decision
+	var dropped []string
 	err := s.write(ctx, func(t *tx) error {
+		dropped = nil
 		won, err := t.exec(`INSERT INTO actions (place, user_id, action, action_key, state, outcome, created_at, state_changed_at,
 				methods, scope, tries, method, proven_by, proven_at, prompt_id, prompt, redirect_url, device_id, locale, custom)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, 0, '', '', 0, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING`,
@@ -127,11 +129,17 @@ func (s *Store) Record(ctx context.Context, r engine.Recording) (engine.Decision
 		if d.Generation, err = meet(t, r, at); err != nil {
 			return fmt.Errorf("record user: %w", err)
 		}
+		if len(r.Additions) > 0 {
+			if dropped, err = addToLists(t, r.Additions, at); err != nil {
+				return fmt.Errorf("add to lists: %w", err)
+			}
+		}
 		return t.log(r.Event)
 	})
 	if err != nil {
 		return engine.Decision{}, err
 	}
+	s.dropped(dropped)
 	return d, nil
 }
 

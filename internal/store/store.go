@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -33,17 +34,24 @@ type Config struct {
 	// AcceptLoss opens a SQLite database although its write-ahead log is damaged.
 	// Only the recover command sets it, and then calls Recover.
 	AcceptLoss bool
+	// RememberDevice is how long a device is remembered after a challenge was passed
+	// on it. 0 means never.
+	RememberDevice time.Duration
 	// Now is the clock for what the store itself dates. nil means time.Now.
 	Now func() time.Time
+	// Log is told what a rule could not add to a list. nil: nothing is logged.
+	Log *slog.Logger
 }
 
 // Store is state and log. It is safe for concurrent use.
 type Store struct {
-	dialect dialect
-	now     func() time.Time
-	lock    *os.File // of the data folder, nil on PostgreSQL
-	writer  *sql.DB  // on PostgreSQL the same as reader
-	reader  *sql.DB
+	dialect  dialect
+	now      func() time.Time
+	logger   *slog.Logger
+	remember time.Duration
+	lock     *os.File // of the data folder, nil on PostgreSQL
+	writer   *sql.DB  // on PostgreSQL the same as reader
+	reader   *sql.DB
 
 	gate    sync.RWMutex // closed and the queue's end
 	closed  bool
@@ -57,6 +65,7 @@ type Store struct {
 	log        tail
 	lives      lives
 	profiles   profiles
+	drops      dropCounter
 }
 
 var (
@@ -70,9 +79,12 @@ var (
 // committer. It returns a *LockedError when another process works on the data
 // folder and a *DamageError when acknowledged commits cannot be read any more.
 func Open(ctx context.Context, config Config) (*Store, error) {
-	s := &Store{now: config.Now, drained: make(chan struct{})}
+	s := &Store{now: config.Now, logger: config.Log, remember: config.RememberDevice, drained: make(chan struct{})}
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
 	}
 	queue, readers := config.Queue, config.Readers
 	if queue == 0 {
@@ -81,8 +93,8 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if readers == 0 {
 		readers = 4
 	}
-	if queue < 0 || readers < 0 {
-		return nil, errors.New("open store: Queue and Readers cannot be negative")
+	if queue < 0 || readers < 0 || config.RememberDevice < 0 {
+		return nil, errors.New("open store: Queue, Readers and RememberDevice cannot be negative")
 	}
 	s.queue = make(chan *member, queue)
 	if err := s.connect(ctx, config, readers); err != nil {

@@ -32,11 +32,11 @@ ALTER TABLE authenticators ADD COLUMN regressed INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE list_head (
     one     INTEGER PRIMARY KEY CHECK (one = 1),
     version INTEGER NOT NULL, -- of the last change of any list
-    purged  INTEGER NOT NULL, -- removals up to this version are not known any more
+    items   INTEGER NOT NULL, -- of all lists
     storage INTEGER NOT NULL  -- the last one given out
 ) STRICT;
 
-INSERT INTO list_head (one, version, purged, storage) VALUES (1, 0, 0, 0);
+INSERT INTO list_head (one, version, items, storage) VALUES (1, 0, 0, 0);
 
 -- A list's items are those of its storage. A large change fills a new storage
 -- beside the one that is read, and then takes its place.
@@ -46,6 +46,7 @@ CREATE TABLE lists (
     title       TEXT NOT NULL,
     description TEXT NOT NULL,
     items       INTEGER NOT NULL,
+    removed     INTEGER NOT NULL, -- rows of removed items in its storage
     version     INTEGER NOT NULL, -- of its last change
     changed_at  INTEGER NOT NULL,
     storage     INTEGER NOT NULL, -- 0 once the list is dropped
@@ -60,8 +61,8 @@ CREATE TABLE list_storages (
 ) STRICT;
 
 -- version counts from the storage's base, so that it can be written before the
--- base is known. A removed item stays for a while, for those who have not heard
--- of it; added_at is then when it was removed.
+-- base is known. A removed item stays, for those who have not heard of it, until
+-- the list moves to a new storage.
 CREATE TABLE list_items (
     storage    INTEGER NOT NULL,
     value      TEXT NOT NULL,
@@ -76,7 +77,6 @@ CREATE TABLE list_items (
 
 CREATE INDEX list_items_by_version ON list_items (storage, version);
 CREATE INDEX list_items_by_expiry ON list_items (expires_at) WHERE expires_at <> 0 AND NOT removed;
-CREATE INDEX list_items_removed ON list_items (added_at) WHERE removed;
 
 CREATE TABLE drafts (
     id         TEXT PRIMARY KEY,

@@ -1,0 +1,278 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/sallyport/sallyport/engine"
+	"github.com/sallyport/sallyport/engine/lists"
+	"github.com/sallyport/sallyport/events"
+)
+
+// rebuilding is a change that fills a new storage beside the one that is read,
+// part by part in transactions of their own, and then takes its place.
+type rebuilding struct {
+	*listChange
+	began   list  // as it was at the beginning
+	storage int64 // the new one
+	part    int64 // version of the next part, counted from the new base
+	items   int   // in the new storage
+	// seen is the last row of the old storage that was carried over, in order of
+	// version and value.
+	seenVersion int64
+	seenValue   string
+}
+
+// rebuild makes a change of any size. Parts have versions of their own, so that
+// nobody has to read a million changes at once.
+func (c *listChange) rebuild(ctx context.Context) (lists.Head, error) {
+	r := &rebuilding{listChange: c}
+	err := r.begin(ctx)
+	if err != nil {
+		return lists.Head{}, err
+	}
+	var head lists.Head
+	err = r.fill(ctx)
+	if err == nil {
+		head, err = r.switchOver(ctx)
+	}
+	if err != nil {
+		// What cannot be told now, SweepLists finds by itself.
+		_ = c.store.write(context.WithoutCancel(ctx), func(t *tx) error { return endStorage(t, r.storage) })
+		return lists.Head{}, err
+	}
+	return head, nil
+}
+
+func (r *rebuilding) begin(ctx context.Context) error {
+	var answer error
+	err := r.store.write(ctx, func(t *tx) error {
+		l, refusal, err := r.find(t)
+		answer = refusal
+		if err != nil || refusal != nil {
+			return err
+		}
+		var total int
+		if err := t.get("SELECT items FROM list_head WHERE one = 1", nil, &total); err != nil {
+			return err
+		}
+		if n := total - l.Items + len(r.order); n > MaxListItems {
+			answer = tooManyItems(n) // it will be, whatever else is kept
+			return nil
+		}
+		r.began, r.seenVersion = l, l.Version-l.base
+		r.storage, err = newStorage(t, false, r.now)
+		return err
+	})
+	if err == nil {
+		err = answer
+	}
+	return err
+}
+
+// fill writes what is added, and what stays of the old storage.
+func (r *rebuilding) fill(ctx context.Context) error {
+	for at := 0; at < len(r.order); at += directItems {
+		rows := r.rows(at, min(len(r.order), at+directItems))
+		if err := r.store.write(ctx, func(t *tx) error { return putRows(t, r.storage, r.part, rows) }); err != nil {
+			return err
+		}
+		r.items += len(rows)
+		r.part++
+	}
+	if r.replace {
+		return nil
+	}
+	for after, done := "", false; !done; {
+		last, copied := after, int64(0)
+		err := r.store.write(ctx, func(t *tx) (err error) {
+			last, copied, done, err = r.copyPart(t, after)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		after, r.items = last, r.items+int(copied)
+		r.part++
+	}
+	for part := range slices.Chunk(r.remove, directItems) {
+		var removed int64
+		err := r.store.write(ctx, func(t *tx) (err error) {
+			removed, err = deleteRows(t, r.storage, part)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		r.items -= int(removed)
+	}
+	return nil
+}
+
+// copyPart copies the items of the old storage that follow a value, unless they
+// are added anyway, and returns the last value that it looked at.
+func (r *rebuilding) copyPart(t *tx, after string) (last string, copied int64, done bool, err error) {
+	err = t.get("SELECT value FROM list_items WHERE storage = $1 AND value > $2 ORDER BY value LIMIT 1 OFFSET $3",
+		args{r.began.storage, after, int64(directItems - 1)}, &last)
+	if errors.Is(err, sql.ErrNoRows) {
+		done = true
+		err = t.get("SELECT COALESCE(MAX(value), $2) FROM list_items WHERE storage = $1", args{r.began.storage, after}, &last)
+	}
+	if err != nil {
+		return "", 0, false, err
+	}
+	copied, err = t.exec(`INSERT INTO list_items (storage, value, version, removed, note, author, added_at, expires_at)
+		SELECT CAST($1 AS BIGINT), value, CAST($2 AS BIGINT), FALSE, note, author, added_at, expires_at FROM list_items
+			WHERE storage = $3 AND value > $4 AND value <= $5 AND NOT removed
+		ON CONFLICT (storage, value) DO NOTHING`, r.storage, r.part, r.began.storage, after, last)
+	return last, copied, done, err
+}
+
+// switchOver carries over what changed meanwhile and puts the new storage in the
+// place of the old one. Of much that changed it carries over one part at a time.
+func (r *rebuilding) switchOver(ctx context.Context) (lists.Head, error) {
+	for {
+		var head lists.Head
+		var answer error
+		var done bool
+		var items int
+		var seenVersion int64
+		var seenValue string
+		err := r.store.write(ctx, func(t *tx) error {
+			answer, done = nil, true
+			l, refusal, err := r.find(t)
+			if err == nil && refusal == nil && l.storage != r.began.storage {
+				refusal = engine.ErrConflict
+			}
+			if err != nil || refusal != nil {
+				answer = refusal
+				return err
+			}
+			items, seenVersion, seenValue = r.items, r.seenVersion, r.seenValue
+			if !r.replace {
+				var n int
+				if n, seenVersion, seenValue, done, err = r.catchUp(t); err != nil {
+					return err
+				}
+				items += n
+			}
+			if done {
+				head, answer, err = r.finish(t, l, items)
+			}
+			return err
+		})
+		if err == nil {
+			err = answer
+		}
+		if err != nil || done {
+			return head, err
+		}
+		r.items, r.seenVersion, r.seenValue = items, seenVersion, seenValue
+		r.part++
+	}
+}
+
+// catchUp carries over rows of the old storage that changed since they were
+// looked at, unless the change itself sets them, and tells by how much the items
+// became more and whether that was all.
+func (r *rebuilding) catchUp(t *tx) (grown int, version int64, value string, done bool, err error) {
+	version, value = r.seenVersion, r.seenValue
+	var put []row
+	var remove []string
+	seen := 0
+	rows, err := t.list(`SELECT version, value, removed, note, author, added_at, expires_at FROM list_items
+		WHERE storage = $1 AND (version, value) > ($2, $3) ORDER BY version, value LIMIT $4`,
+		args{r.began.storage, r.seenVersion, r.seenValue, int64(directItems)})
+	err = each(rows, err, func(rows *sql.Rows) error {
+		var s stored
+		seen++
+		if err := rows.Scan(&version, &value, &s.removed, &s.note, &s.author, &s.added, &s.expires); err != nil {
+			return err
+		}
+		s.value = value
+		switch {
+		case r.adds(value) || r.removes(value): // this change comes after that one
+		case s.removed:
+			remove = append(remove, value)
+		default:
+			put = append(put, s.row)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, 0, "", false, err
+	}
+	values := make([]string, len(put))
+	for i := range put {
+		values[i] = put[i].value
+	}
+	// Taken out first, what is put is new, and the counts are right.
+	gone, err := deleteRows(t, r.storage, append(values, remove...))
+	if err == nil {
+		err = putRows(t, r.storage, r.part, put)
+	}
+	return len(put) - int(gone), version, value, seen < directItems, err
+}
+
+// deleteRows deletes items without a trace and returns how many were there.
+func deleteRows(t *tx, storage int64, values []string) (deleted int64, err error) {
+	for part := range slices.Chunk(values, batchRows) {
+		condition, named := anyOf(2, part)
+		n, err := t.exec("DELETE FROM list_items WHERE storage = $1 AND value IN "+condition, append(args{storage}, named...)...)
+		if err != nil {
+			return 0, fmt.Errorf("delete items: %w", err)
+		}
+		deleted += n
+	}
+	return deleted, nil
+}
+
+// finish makes the new storage the list's.
+func (r *rebuilding) finish(t *tx, l list, items int) (head lists.Head, refusal, err error) {
+	var total int
+	if err := t.get("SELECT items FROM list_head WHERE one = 1", nil, &total); err != nil {
+		return head, nil, err
+	}
+	if n := total - l.Items + items; items > l.Items && n > MaxListItems {
+		return head, tooManyItems(n), nil
+	}
+	taken, err := t.exec("UPDATE list_storages SET in_use = TRUE WHERE id = $1 AND begun_at <> 0", r.storage)
+	if err != nil {
+		return head, nil, err
+	}
+	if taken == 0 { // it took so long that the storage was taken for abandoned
+		return head, engine.ErrUnavailable, nil
+	}
+	versions := r.part + 1
+	base, err := nextListVersion(t, versions, items-l.Items)
+	if err != nil {
+		return head, nil, err
+	}
+	if err := endStorage(t, l.storage); err != nil {
+		return head, nil, err
+	}
+	before := l.Items
+	l.Items, l.removed, l.Version, l.ChangedAt = items, 0, base+versions-1, r.now
+	if err := touchList(t, l); err != nil {
+		return head, nil, err
+	}
+	if _, err := t.exec("UPDATE lists SET storage = $1, base = $2 WHERE name = $3", r.storage, base, l.Name); err != nil {
+		return head, nil, err
+	}
+	if r.tidying() {
+		return l.Head, nil, nil
+	}
+	changed := events.ListChanged{
+		List: l.Name, Version: l.Version, Type: string(l.Type), Added: len(r.order), Removed: len(r.remove), By: r.by, Note: r.note,
+	}
+	if r.replace {
+		changed.Removed = before
+	}
+	return l.Head, nil, logList(t, changed, r.now)
+}
+
+// tidying reports whether the items stay what they are.
+func (r *rebuilding) tidying() bool { return !r.replace && len(r.order) == 0 && len(r.remove) == 0 }
