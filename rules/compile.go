@@ -6,6 +6,8 @@ import (
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
+
+	"github.com/sallyport/sallyport/rules/internal/index"
 )
 
 // Set is a compiled definition. It is immutable and safe for concurrent use.
@@ -15,17 +17,19 @@ type Set struct {
 	otherwise *action
 	slots     map[string]int // fact name to its place in an activation
 	readers   []func(*Facts) ref.Val
-	unknowns  []ref.Val // what a condition sees in a slot without a value
-	meters    []*Meter  // in the order of the definition
-	pool      sync.Pool // of *activation
-	language  *compiler // to explain and analyse with
+	keys      []valueReader // as readers, for the index
+	unknowns  []ref.Val     // what a condition sees in a slot without a value
+	meters    []*Meter      // in the order of the definition
+	pool      sync.Pool     // of *workspace
+	language  *compiler     // to explain and analyse with
 }
 
 // action is the compiled form of one ActionRules.
 type action struct {
 	ActionRules // defaults filled in
 	rules       []compiled
-	reads       []int           // slots that some rule reads
+	index       *index.Index    // of the tests of rules
+	fields      []int           // slots that the index reads
 	tests       []ListTest      // that some rule reads
 	needs       map[string]bool // names of all facts that the action's rules depend on: read, looked for in a list, or added to one
 	meters      []*Meter        // of the metrics that some rule reads
@@ -63,6 +67,7 @@ func compile(v Version) (*Set, []Problem) {
 	}
 	s := &Set{version: v, language: language, actions: make(map[string]*action, len(d.Actions)), meters: c.meters(&d)}
 	s.layOut(&d, tests)
+	language.slots = s.slots
 	if len(d.Actions) > MaxActions {
 		c.report("actions", "", "there are %d actions; at most %d are allowed", len(d.Actions), MaxActions)
 		return nil, c.problems
@@ -83,7 +88,7 @@ func compile(v Version) (*Set, []Problem) {
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}
-	s.pool.New = func() any { return &activation{slots: s.slots, values: make([]ref.Val, len(s.readers))} }
+	s.pool.New = func() any { return newWorkspace(s) }
 	return s, nil
 }
 
@@ -91,17 +96,17 @@ func compile(v Version) (*Set, []Problem) {
 // first, then the declared fields, metrics and list tests.
 func (s *Set) layOut(d *Definition, tests []ListTest) {
 	s.slots = make(map[string]int, len(builtins())+len(d.Fields)+len(d.Metrics)+len(tests))
-	add := func(name string, read func(*Facts) ref.Val) {
+	add := func(name string, read func(*Facts) ref.Val, key valueReader) {
 		s.slots[name] = len(s.readers)
-		s.readers = append(s.readers, read)
+		s.readers, s.keys = append(s.readers, read), append(s.keys, key)
 		s.unknowns = append(s.unknowns, types.NewUnknown(0, types.NewAttributeTrail(name)))
 	}
 	for _, b := range builtins() {
-		add(b.Name, b.read)
+		add(b.Name, b.read, b.key)
 	}
 	for i := range d.Fields {
 		field := &d.Fields[i]
-		add(field.fact(), func(f *Facts) ref.Val { return customValue(f, field) })
+		add(field.fact(), func(f *Facts) ref.Val { return customValue(f, field) }, customReader(field))
 	}
 	for _, m := range d.Metrics {
 		add(metricPrefix+m.Name, func(f *Facts) ref.Val {
@@ -109,7 +114,7 @@ func (s *Set) layOut(d *Definition, tests []ListTest) {
 				return numberValue(v)
 			}
 			return nil
-		})
+		}, metricReader(m.Name))
 	}
 	for _, test := range tests {
 		add(test.Name, func(f *Facts) ref.Val {
@@ -117,7 +122,7 @@ func (s *Set) layOut(d *Definition, tests []ListTest) {
 				return types.Bool(v)
 			}
 			return nil
-		})
+		}, listReader(test.Name))
 	}
 }
 
@@ -131,7 +136,7 @@ func (s *Set) compileAction(c *checker, language *compiler, path string, a *Acti
 		return out // compile reports it; the rest is not worth the time
 	}
 	additions := c.consequences(language, path, out.Rules)
-	reads := map[int]bool{}
+	var indexed [][]index.Test
 	out.needs = map[string]bool{}
 	var cost uint64
 	for i := range out.Rules {
@@ -146,11 +151,7 @@ func (s *Set) compileAction(c *checker, language *compiler, path string, a *Acti
 		}
 		cost += cond.cost
 		for _, name := range cond.reads {
-			if slot := s.slots[name]; !reads[slot] {
-				reads[slot] = true
-				out.reads = append(out.reads, slot)
-				out.needs[name] = true
-			}
+			out.needs[name] = true
 		}
 		rule := compiled{Rule: r, condition: cond}
 		if added := additions[i]; added != nil && r.Mode == Live {
@@ -158,8 +159,14 @@ func (s *Set) compileAction(c *checker, language *compiler, path string, a *Acti
 			out.needs[r.OnMatch.Add] = true
 			rule.adds = added
 		}
+		if cond.never {
+			continue
+		}
 		out.rules = append(out.rules, rule)
+		indexed = append(indexed, cond.tests)
 	}
+	out.index = index.Build(indexed)
+	out.fields = out.index.Fields()
 	for _, t := range tests {
 		if out.needs[t.Name] {
 			out.needs[t.Fact] = true

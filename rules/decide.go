@@ -4,6 +4,8 @@ import (
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/interpreter"
+
+	"github.com/sallyport/sallyport/rules/internal/index"
 )
 
 // activation is what conditions read during one evaluation: a table of values,
@@ -11,6 +13,11 @@ import (
 type activation struct {
 	slots  map[string]int
 	values []ref.Val
+	// With these, a value that is missing in the table is read when it is first
+	// asked for, and its slot is noted.
+	set   *Set
+	facts *Facts
+	read  []int
 }
 
 // ResolveName implements CEL's Activation.
@@ -19,78 +26,167 @@ func (a *activation) ResolveName(name string) (any, bool) {
 	if !ok {
 		return nil, false
 	}
+	if a.values[slot] == nil && a.set != nil {
+		v := a.set.readers[slot](a.facts)
+		if v == nil {
+			v = a.set.unknowns[slot]
+		}
+		a.values[slot] = v
+		a.read = append(a.read, slot)
+	}
 	return a.values[slot], true
 }
 
 // Parent implements CEL's Activation.
 func (a *activation) Parent() interpreter.Activation { return nil }
 
-// Evaluate decides an action. It evaluates every rule that is not off; the
-// first live one that matches decides. It reads only facts and keeps nothing.
+// workspace is the memory of one evaluation, to be used again.
+type workspace struct {
+	activation
+	keys   []index.Value // by slot
+	search index.Search
+	frame  *interpreter.ExecutionFrame // over the activation, shared by all conditions
+}
+
+func newWorkspace(s *Set) *workspace {
+	return &workspace{
+		activation: activation{slots: s.slots, values: make([]ref.Val, len(s.readers)), set: s},
+		keys:       make([]index.Value, len(s.readers)),
+	}
+}
+
+// forget drops all values: people's data must not wait in the pool.
+func (w *workspace) forget(a *action) {
+	for _, slot := range a.fields {
+		w.keys[slot] = index.Value{}
+	}
+	for _, slot := range w.read {
+		w.values[slot] = nil
+	}
+	w.read, w.facts = w.read[:0], nil
+	if w.frame != nil {
+		w.frame.Close()
+		w.frame = nil
+	}
+}
+
+// Evaluate decides an action. All rules that are not off are decided: by the
+// index, or as far as it cannot, by evaluating their conditions. The first live
+// one that matches decides the action. It reads only facts and keeps nothing.
 func (s *Set) Evaluate(code string, facts *Facts) Result {
 	a := s.action(code)
-	values := s.pool.Get().(*activation)
-	defer s.pool.Put(values)
-	for _, slot := range a.reads {
-		v := s.readers[slot](facts)
-		if v == nil {
-			v = s.unknowns[slot]
-		}
-		values.values[slot] = v
+	w := s.pool.Get().(*workspace)
+	w.facts = facts
+	for _, slot := range a.fields {
+		w.keys[slot] = s.keys[slot](facts)
 	}
-	defer clear(values.values) // people's data must not wait in the pool
-
-	result := Result{Outcome: a.Default, Reason: ByDefault}
-	decided := false
-	for i := range a.rules {
+	a.index.Match(w.keys, &w.search)
+	d := newDecision(s, a, facts)
+	for i, unsure := range w.search.All {
 		rule := &a.rules[i]
 		if !rule.applies(facts.User.ID) {
 			continue
 		}
-		verdict, failure := rule.evaluate(values)
-		if verdict == "" {
-			continue
-		}
-		match := Match{ID: rule.ID, Name: rule.Name, Outcome: rule.Outcome, Mode: rule.Mode, Result: verdict, Error: failure}
-		if rule.Mode == Live && !decided {
-			switch {
-			case rule.matches(verdict):
-				result.Outcome, result.Reason, result.Rule, result.Methods = rule.Outcome, ByRule, rule.ID, rule.Methods
-				decided, match.Decides = true, true
-			case verdict == Erred && rule.OnError == ErrorFails:
-				result.Outcome, result.Reason = a.OnFailure, ByFailure
-				decided, match.Decides = true, true
-			}
-		}
-		if rule.adds != nil && rule.matches(verdict) {
-			if item, known := rule.adds.of(s, facts, rule.ID); known {
-				result.Additions = append(result.Additions, item)
-			}
-		}
-		result.Count++
-		if len(result.Matches) < MaxMatches {
-			result.Matches = append(result.Matches, match)
-		}
+		d.add(rule, rule.verdict(w, unsure))
 	}
-	return result
+	w.forget(a)
+	s.pool.Put(w)
+	return d.result
 }
 
-// evaluate returns how the condition ended, "" for false, and for an error what
-// went wrong.
-func (c *compiled) evaluate(values *activation) (Verdict, string) {
-	out, _, err := c.program.Eval(values)
+// ended is how a condition ended: "" for false, and for an error what went wrong.
+type ended struct {
+	verdict Verdict
+	failure string
+}
+
+// verdict is how the condition of a rule ended that the index has not ruled out.
+// One of its tests may be unsure, which false outweighs and nothing else.
+func (c *condition) verdict(w *workspace, unsure bool) ended {
+	if c.program == nil {
+		if unsure {
+			return ended{verdict: Unknown}
+		}
+		return ended{verdict: Matched}
+	}
+	end := c.evaluate(w)
+	if unsure && end.verdict != "" {
+		return ended{verdict: Unknown}
+	}
+	return end
+}
+
+// evaluate runs the program of a condition.
+func (c *condition) evaluate(w *workspace) ended {
+	var input any = &w.activation
+	if !c.bounded { // a program that counts its cost needs a frame of its own
+		if w.frame == nil {
+			frame, err := interpreter.NewExecutionFrame(&w.activation)
+			if err != nil {
+				return ended{Erred, c.failure(err)}
+			}
+			w.frame = frame
+		}
+		input = w.frame
+	}
+	out, _, err := c.program.Eval(input)
 	switch {
 	case err != nil:
-		return Erred, c.failure(err)
+		return ended{Erred, c.failure(err)}
 	case types.IsUnknown(out):
-		return Unknown, ""
+		return ended{verdict: Unknown}
 	case out == types.True:
-		return Matched, ""
+		return ended{verdict: Matched}
 	case out == types.False:
-		return "", ""
+		return ended{}
 	}
 	// The checker has made sure that the result is a boolean.
-	return Erred, "the condition is neither true nor false"
+	return ended{Erred, "the condition is neither true nor false"}
+}
+
+// decision is a result in the making.
+type decision struct {
+	set     *Set
+	action  *action
+	facts   *Facts
+	result  Result
+	decided bool
+}
+
+func newDecision(s *Set, a *action, facts *Facts) decision {
+	return decision{set: s, action: a, facts: facts, result: Result{Outcome: a.Default, Reason: ByDefault}}
+}
+
+// add takes the next rule that applies, in the order of the rules, and how its
+// condition ended.
+func (d *decision) add(rule *compiled, end ended) {
+	if end.verdict == "" {
+		return
+	}
+	matches := rule.matches(end.verdict)
+	decides := false
+	if rule.Mode == Live && !d.decided {
+		switch {
+		case matches:
+			d.result.Outcome, d.result.Reason, d.result.Rule, d.result.Methods = rule.Outcome, ByRule, rule.ID, rule.Methods
+			decides = true
+		case end.verdict == Erred && rule.OnError == ErrorFails:
+			d.result.Outcome, d.result.Reason = d.action.OnFailure, ByFailure
+			decides = true
+		}
+		d.decided = decides
+	}
+	if rule.adds != nil && matches {
+		if item, known := rule.adds.of(d.set, d.facts, rule.ID); known {
+			d.result.Additions = append(d.result.Additions, item)
+		}
+	}
+	d.result.Count++
+	if len(d.result.Matches) < MaxMatches {
+		d.result.Matches = append(d.result.Matches, Match{
+			ID: rule.ID, Name: rule.Name, Outcome: rule.Outcome, Mode: rule.Mode, Result: end.verdict, Error: end.failure, Decides: decides,
+		})
+	}
 }
 
 // matches tells whether a verdict counts as a match. Neither an error nor a

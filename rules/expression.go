@@ -16,14 +16,18 @@ import (
 	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
+
+	"github.com/sallyport/sallyport/rules/internal/index"
 )
 
 // condition is one compiled CEL expression.
 type condition struct {
-	program cel.Program
-	source  *ast.SourceInfo // where an error happened
+	tests   []index.Test    // what the index answers; nil when the compiler has no slots
+	never   bool            // it is false whatever the facts are
+	program cel.Program     // of what is left besides the tests, nil when nothing is
+	source  *ast.SourceInfo // where an error happened, nil without a program
 	reads   []string        // names of the facts it may read
-	cost    uint64          // at worst, in CEL's units
+	cost    uint64          // of the program at worst, in CEL's units, and testCost
 	bounded bool            // cost is limited at run time too
 }
 
@@ -69,6 +73,7 @@ type compiler struct {
 	env   *cel.Env
 	facts map[string]*cel.Type // every name that a condition may read, list tests among them
 	lists map[string]ListType  // by the name in conditions, such as list.suspects
+	slots map[string]int       // places of the facts in an activation; without them nothing is left to an index
 }
 
 // newCompiler declares what the rules of a definition may read. It leaves out
@@ -157,23 +162,36 @@ func (c *compiler) compile(text string) (*condition, []Problem) {
 	return c.plan(checked)
 }
 
-// plan estimates the worst case and builds the program.
+// testCost is what the tests of a condition cost together, which the index
+// answers for all rules at once.
+const testCost = 1
+
+// plan takes the condition apart, estimates the worst case of what the index
+// cannot answer, and builds its program.
 func (c *compiler) plan(checked *cel.Ast) (*condition, []Problem) {
 	tree := checked.NativeRep()
-	estimate, err := c.env.EstimateCost(checked, sizes{c.facts})
+	cond := &condition{cost: testCost}
+	for _, reference := range tree.ReferenceMap() {
+		if _, ok := c.facts[reference.Name]; ok && !slices.Contains(cond.reads, reference.Name) {
+			cond.reads = append(cond.reads, reference.Name)
+		}
+	}
+	slices.Sort(cond.reads)
+	parts, left := c.extract(tree)
+	cond.tests, cond.never = parts.tests, parts.never
+	if left == nil {
+		return cond, nil
+	}
+	estimate, err := cost.Cost(left, sizes{c.facts})
 	if err != nil {
 		return nil, []Problem{{Message: fmt.Sprintf("its cost cannot be estimated: %v", err)}}
 	}
 	if estimate.Max > MaxRuleCost {
 		return nil, []Problem{{Message: fmt.Sprintf("the condition may cost %d at worst; at most %d is allowed", estimate.Max, MaxRuleCost)}}
 	}
-	cond := &condition{source: tree.SourceInfo(), cost: estimate.Max}
-	for _, reference := range tree.ReferenceMap() {
-		if _, ok := c.facts[reference.Name]; ok {
-			cond.reads = append(cond.reads, reference.Name)
-		}
-	}
-	ast.PostOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+	cond.cost += estimate.Max
+	cond.source = left.SourceInfo()
+	ast.PostOrderVisit(left.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		if e.Kind() == ast.ComprehensionKind || e.Kind() == ast.CallKind && e.AsCall().FunctionName() == overloads.Matches {
 			cond.bounded = true
 		}
@@ -184,7 +202,7 @@ func (c *compiler) plan(checked *cel.Ast) (*condition, []Problem) {
 		// whose work depends on more than their text are counted.
 		options = append(options, cel.CostLimit(MaxRuleCost))
 	}
-	cond.program, err = c.env.Program(checked, options...)
+	cond.program, err = c.env.PlanProgram(left, options...)
 	if err != nil {
 		return nil, []Problem{{Message: fmt.Sprintf("the condition cannot be prepared: %v", err)}}
 	}

@@ -40,6 +40,7 @@ type builtin struct {
 	Fact
 	celType *cel.Type
 	read    func(*Facts) ref.Val      // nil when the value is unknown
+	key     valueReader               // the same for the index
 	write   func(*Facts, scalar) bool // false when the value has another type
 	always  bool                      // cannot be unknown: false, 0 or empty instead
 }
@@ -145,6 +146,7 @@ func newBuiltin(group, name string, typ reflect.Type, index []int, doc string) b
 	b := builtin{Fact: Fact{Name: name, Group: group, Doc: doc}}
 	var zero ref.Val
 	b.read, zero = reader(typ, index)
+	b.key = builtinReader(typ, offsetOf(index))
 	b.write, b.always = writer(typ, index)
 	b.celType, b.Type = celTypeOf(zero)
 	return b
