@@ -168,6 +168,10 @@ func (w *Windows) Read(set *rules.Set, code string, facts *rules.Facts) events.P
 	return b.read(meters, facts)
 }
 
+// Immediate implements engine.Prompt: reading takes microseconds, unless this
+// node is behind the log.
+func (w *Windows) Immediate() {}
+
 // ready waits until the live board holds what it must, and returns nil when that
 // takes too long.
 func (w *Windows) ready() *board {
