@@ -1,0 +1,640 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/sallyport/sallyport/engine"
+	"github.com/sallyport/sallyport/engine/lists"
+	"github.com/sallyport/sallyport/engine/memory"
+	"github.com/sallyport/sallyport/engine/metrics"
+	"github.com/sallyport/sallyport/events"
+	"github.com/sallyport/sallyport/rules"
+)
+
+// factSet has rules that read a metric and lists.
+const factSet = `
+fields:
+  - {name: amount, type: number}
+  - {name: payee, type: string}
+metrics:
+  - {name: payments, function: count, window: 10m}
+lists:
+  - {name: suspects, type: cidr}
+  - {name: payees, type: string}
+  - {name: amounts, type: number}
+actions:
+  - code: payment
+    rules:
+      - {id: suspect, name: From a suspect, when: ip.address in list.suspects, outcome: BLOCK}
+      - {id: many, name: Many payments, when: metric.payments >= 2.0, outcome: REVIEW}
+      - {id: shady, name: Shady payee, when: custom.payee in list.payees, outcome: REVIEW, onMatch: {add: ip.address, to: suspects, for: 1h}}
+      - {id: odd, name: Odd amount, when: custom.amount == 13.0, outcome: REVIEW, onMatch: {add: custom.amount, to: amounts}}
+      - {id: tried, name: Tried only, when: custom.amount > 0.0, outcome: BLOCK, mode: shadow, onMatch: {add: custom.payee, to: payees}}
+      - {id: noted, name: Noted, when: custom.amount == 14.0, outcome: REVIEW, onMatch: {add: custom.payee, to: payees}}
+      - {id: claimed, name: Claimed address, when: custom.amount == 15.0, outcome: REVIEW, onMatch: {add: custom.payee, to: suspects}}
+  - code: sign-in
+    rules:
+      - {id: suspect-2, name: From a suspect, when: ip.address in list.suspects, outcome: BLOCK}
+  - code: strict
+    onFailure: BLOCK
+    rules:
+      - {id: many-2, name: Many payments, when: metric.payments >= 100.0 || ip.address in list.suspects, outcome: BLOCK}
+otherwise: {rules: []}
+`
+
+func compile(tb testing.TB, yaml string) *rules.Set {
+	tb.Helper()
+	d, err := rules.ParseYAML([]byte(yaml))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	set, err := rules.Compile(rules.Version{Number: 7, Definition: d})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return set
+}
+
+// world is an engine with everything that it can have, in memory.
+type world struct {
+	*engine.Engine
+	recorder *memory.Recorder
+	lists    *lists.Keeper
+	metrics  *metrics.Windows
+}
+
+// newWorld makes one; change may alter the configuration.
+func newWorld(tb testing.TB, change func(*engine.Config)) *world {
+	tb.Helper()
+	set := compile(tb, factSet)
+	inForce := func() *rules.Set { return set }
+	w := &world{recorder: memory.New()}
+	w.lists = lists.NewKeeper(w.recorder, nil)
+	var err error
+	if w.metrics, err = metrics.New(metrics.Config{Log: w.recorder, Set: inForce}); err != nil {
+		tb.Fatal(err)
+	}
+	w.recorder.Observe(w.metrics.Committed)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- w.metrics.Run(ctx) }()
+	tb.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			tb.Error(err)
+		}
+	})
+	for w.metrics.Health(ctx) != nil {
+		time.Sleep(time.Millisecond)
+	}
+	config := engine.Config{Recorder: w.recorder, Rules: inForce, Lists: w.lists, Metrics: w.metrics}
+	if change != nil {
+		change(&config)
+	}
+	if w.Engine, err = engine.New(config); err != nil {
+		tb.Fatal(err)
+	}
+	return w
+}
+
+// pay is one payment. Keys count up, so that each is a new action.
+func (w *world) pay(user string, change func(*engine.Action)) engine.Action {
+	a := engine.Action{ActionID: events.ActionID{User: events.UserID(user), Code: "payment"}, IP: "192.0.2.7"}
+	if change != nil {
+		change(&a)
+	}
+	return a
+}
+
+// tracked is the last event of the log, which is that of a decision, and its
+// recorded facts.
+func (w *world) tracked(t *testing.T) (*events.ActionTracked, *rules.Facts, events.Event) {
+	t.Helper()
+	log := w.recorder.Events()
+	event := log[len(log)-1]
+	record, err := event.Decode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	personal, err := event.PersonalValues()
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts, err := rules.DecodeFacts([]byte(personal[events.PersonalFacts]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return record.(*events.ActionTracked), facts, event
+}
+
+func TestTrackCounts(t *testing.T) {
+	w := newWorld(t, nil)
+	for i, want := range []string{"ALLOW default", "ALLOW default", "REVIEW rule many", "REVIEW rule many"} {
+		d := track(t, w.Engine, w.pay("jane", nil))
+		if got := strings.TrimSpace(fmt.Sprint(d.Outcome, " ", d.Reason, " ", d.Rule)); got != want {
+			t.Errorf("payment %d: %s, want %s", i+1, got, want)
+		}
+		record, facts, event := w.tracked(t)
+		if got, known := facts.Metrics["payments"]; !known || got != float64(i) {
+			t.Errorf("payment %d: the recorded metric is %v, known %v", i+1, got, known)
+		}
+		if want := (events.Position{Epoch: event.Epoch, Seq: uint64(i)}).String(); record.AsOf != want {
+			t.Errorf("payment %d counts up to %s, want %s", i+1, record.AsOf, want)
+		}
+	}
+	if d := track(t, w.Engine, w.pay("joe", nil)); d.Outcome != rules.Allow {
+		t.Errorf("another person's first payment: %s", d.Outcome)
+	}
+	sign := w.pay("jane", func(a *engine.Action) { a.Code = "sign-in" })
+	track(t, w.Engine, sign)
+	if record, facts, _ := w.tracked(t); record.AsOf != "" || facts.Metrics != nil {
+		t.Errorf("an action whose rules read no metric recorded %v as of %q", facts.Metrics, record.AsOf)
+	}
+}
+
+func TestTrackWithoutMetricsAndLists(t *testing.T) {
+	w := newWorld(t, func(c *engine.Config) { c.Lists, c.Metrics = nil, nil })
+	for range 3 {
+		track(t, w.Engine, w.pay("jane", nil))
+	}
+	record, facts, _ := w.tracked(t)
+	if facts.Metrics != nil || facts.Lists != nil || record.AsOf != "" || record.Lists != 0 {
+		t.Errorf("recorded metrics %v as of %q, lists %v of version %d", facts.Metrics, record.AsOf, facts.Lists, record.Lists)
+	}
+	matches, _, err := rules.DecodeMatches(record.Matches)
+	if err != nil || len(matches) == 0 {
+		t.Fatalf("matches %v, error %v", matches, err)
+	}
+	for _, m := range matches {
+		if m.Result != rules.Unknown {
+			t.Errorf("rule %s ended %s, want unknown", m.ID, m.Result)
+		}
+	}
+}
+
+func TestTrackTestsLists(t *testing.T) {
+	w := newWorld(t, nil)
+	signIn := func(ip string) (engine.Decision, map[string]bool, int64) {
+		d := track(t, w.Engine, w.pay("jane", func(a *engine.Action) { a.Code, a.IP = "sign-in", ip }))
+		record, facts, _ := w.tracked(t)
+		return d, facts.Lists, record.Lists
+	}
+	if d, tests, version := signIn("192.0.2.7"); d.Outcome != rules.Allow || tests != nil || version != 0 {
+		t.Errorf("before the lists were read: %s, tests %v by version %d", d.Outcome, tests, version)
+	}
+	if err := w.recorder.CreateList(t.Context(), lists.Head{Name: "suspects", Type: rules.ListOfRanges}, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.recorder.ChangeList(t.Context(), "suspects", []lists.Item{{Value: "192.0.2.0/28"}}, nil, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.lists.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		ip    string
+		want  rules.Outcome
+		tests map[string]bool
+	}{
+		{"192.0.2.7", rules.Block, map[string]bool{"ip.address in list.suspects": true}},
+		{"::ffff:192.0.2.7", rules.Block, map[string]bool{"ip.address in list.suspects": true}},
+		{"192.0.2.17", rules.Allow, map[string]bool{"ip.address in list.suspects": false}},
+		{"", rules.Allow, nil},
+		{"nonsense", rules.Allow, nil},
+	} {
+		d, tests, version := signIn(tt.ip)
+		if diff := cmp.Diff(tt.tests, tests); d.Outcome != tt.want || diff != "" || version != 2 {
+			t.Errorf("from %q: %s by version %d, want %s by 2; tests (-want +got):\n%s", tt.ip, d.Outcome, version, tt.want, diff)
+		}
+	}
+}
+
+func TestTrackAddsToLists(t *testing.T) {
+	w := newWorld(t, nil)
+	if err := w.recorder.CreateList(t.Context(), lists.Head{Name: "payees", Type: rules.ListOfStrings}, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.recorder.ChangeList(t.Context(), "payees", []lists.Item{{Value: "Mallory"}}, nil, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.lists.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	amount := func(user string, amount float64, payee string) engine.Action {
+		return w.pay(user, func(a *engine.Action) { a.Custom = map[string]any{"amount": amount, "payee": payee} })
+	}
+	has := func(list string, value any, now time.Time) bool {
+		found, known := w.lists.Test(list, value, now).Get()
+		return found && known
+	}
+	added := func(want ...string) {
+		t.Helper()
+		record, _, _ := w.tracked(t)
+		if diff := cmp.Diff(want, record.Added, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("lists that were added to (-want +got):\n%s", diff)
+		}
+	}
+
+	d := track(t, w.Engine, amount("ann", 1, "Mallory"))
+	if d.Rule != "shady" {
+		t.Fatalf("decided by %q", d.Rule)
+	}
+	added("suspects")
+	if !has("suspects", "192.0.2.7", d.CreatedAt.Add(time.Hour-time.Millisecond)) || has("suspects", "192.0.2.7", d.CreatedAt.Add(time.Hour)) {
+		t.Error("the address is not in the list for an hour")
+	}
+	if d = track(t, w.Engine, amount("ben", 1, "Carol")); d.Outcome != rules.Block || d.Rule != "suspect" {
+		t.Errorf("the very next action from the address: %s by %q, want a block", d.Outcome, d.Rule)
+	}
+	added()
+	if has("payees", "Carol", d.CreatedAt) {
+		t.Error("a rule in shadow added to a list")
+	}
+
+	d = track(t, w.Engine, amount("cid", 13, "Carol"))
+	added("amounts")
+	if d.Rule != "suspect" || !has("amounts", 13.0, d.CreatedAt.AddDate(100, 0, 0)) {
+		t.Errorf("decided by %q; a live match that does not decide must add, for ever", d.Rule)
+	}
+
+	for payee, what := range map[string]string{"a\nb": "a text with a line break", strings.Repeat("x", 2000): "a text that is too long"} {
+		track(t, w.Engine, amount("dan", 14, payee))
+		added()
+		if has("payees", payee, time.Now()) {
+			t.Errorf("%s was added", what)
+		}
+	}
+	track(t, w.Engine, amount("eve", 15, "0.0.0.0/0"))
+	added()
+	if has("suspects", "198.51.100.1", time.Now()) {
+		t.Error("a fact put the whole internet on a list")
+	}
+	track(t, w.Engine, amount("eve", 15, "198.51.100.1"))
+	added("suspects")
+
+	again := amount("fay", 13, "Carol")
+	again.Key = "same"
+	track(t, w.Engine, again)
+	before, err := w.recorder.ListVersion(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	track(t, w.Engine, again)
+	if after, err := w.recorder.ListVersion(t.Context()); err != nil || after != before {
+		t.Errorf("an action that was decided before added to a list: version %d, then %d, error %v", before, after, err)
+	}
+}
+
+// slowRecorder takes a while to record.
+type slowRecorder struct {
+	*memory.Recorder
+	takes func(engine.Recording) time.Duration
+}
+
+func (s slowRecorder) Record(ctx context.Context, r engine.Recording) (engine.Decision, error) {
+	time.Sleep(s.takes(r))
+	return s.Recorder.Record(ctx, r)
+}
+
+// TestActionsOfOnePersonSeeEachOther tracks many payments of one person at a
+// time, of whom all but two must see two before them.
+func TestActionsOfOnePersonSeeEachOther(t *testing.T) {
+	w := newWorld(t, nil)
+	var err error
+	set := compile(t, factSet)
+	w.Engine, err = engine.New(engine.Config{
+		Recorder: slowRecorder{w.recorder, func(engine.Recording) time.Duration { return time.Millisecond }},
+		Rules:    func() *rules.Set { return set }, Lists: w.lists, Metrics: w.metrics, Deadline: time.Minute,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const people, each = 4, 16
+	var mu sync.Mutex
+	allowed := map[events.UserID]int{}
+	var wait sync.WaitGroup
+	for i := range people * each {
+		wait.Go(func() {
+			d, err := w.Track(context.Background(), w.pay(fmt.Sprintf("user-%d", i%people), nil))
+			if err != nil {
+				t.Error(err)
+			}
+			if d.Outcome == rules.Allow {
+				mu.Lock()
+				allowed[d.User]++
+				mu.Unlock()
+			}
+		})
+	}
+	wait.Wait()
+	for i := range people {
+		if user := events.UserID(fmt.Sprintf("user-%d", i)); allowed[user] != 2 {
+			t.Errorf("%s: %d payments were allowed before the third was seen, want 2", user, allowed[user])
+		}
+	}
+	for _, event := range w.recorder.Events() {
+		if event.Local != nil {
+			t.Fatal("the log keeps what only observers need")
+		}
+	}
+}
+
+// TestWaitingForOnesTurn holds a person's turn with a slow commit.
+func TestWaitingForOnesTurn(t *testing.T) {
+	run := func(t *testing.T, holds time.Duration, test func(t *testing.T, w *world)) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, nil)
+			slow := slowRecorder{w.recorder, func(r engine.Recording) time.Duration {
+				if r.Action.Key == "slow" {
+					return holds
+				}
+				return 0
+			}}
+			set := compile(t, factSet)
+			var err error
+			w.Engine, err = engine.New(engine.Config{Recorder: slow, Rules: func() *rules.Set { return set }, Lists: w.lists, Metrics: w.metrics})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var wait sync.WaitGroup
+			wait.Go(func() { track(t, w.Engine, w.pay("jane", func(a *engine.Action) { a.Code, a.Key = "strict", "slow" })) })
+			synctest.Wait()
+			test(t, w)
+			wait.Wait()
+		})
+	}
+	strict := func(key, user string) engine.Action {
+		return engine.Action{ActionID: events.ActionID{User: events.UserID(user), Code: "strict", Key: key}, IP: "192.0.2.7"}
+	}
+	t.Run("who waits for less than the deadline counts what came before", func(t *testing.T) {
+		run(t, engine.DefaultDeadline-time.Millisecond, func(t *testing.T, w *world) {
+			d := track(t, w.Engine, strict("next", "jane"))
+			record, facts, _ := w.tracked(t)
+			if d.Reason != rules.ByDefault || facts.Metrics["payments"] != 1 || record.Micros > 1000 {
+				t.Errorf("%s by %s, metric %v; it says to have taken %d µs", d.Outcome, d.Reason, facts.Metrics, record.Micros)
+			}
+		})
+	})
+	t.Run("who would wait for longer gets the failure outcome, recorded", func(t *testing.T) {
+		run(t, time.Second, func(t *testing.T, w *world) {
+			start := time.Now()
+			d := track(t, w.Engine, strict("next", "jane"))
+			if d.Outcome != rules.Block || d.Reason != rules.ByFailure {
+				t.Errorf("%s by %s", d.Outcome, d.Reason)
+			}
+			if took := time.Since(start); took != engine.DefaultDeadline {
+				t.Errorf("it took %v", took)
+			}
+			record, facts, _ := w.tracked(t)
+			if record.Key != "next" || record.AsOf != "" || facts.Metrics != nil {
+				t.Errorf("recorded %+v with metrics %v", record, facts.Metrics)
+			}
+		})
+	})
+	t.Run("nobody waits for somebody else", func(t *testing.T) {
+		run(t, time.Second, func(t *testing.T, w *world) {
+			start := time.Now()
+			for i := range 20 { // two of them may share a lock, all of them cannot
+				if d := track(t, w.Engine, strict("next", fmt.Sprintf("user-%d", i))); d.Reason == rules.ByDefault && time.Since(start) == 0 {
+					return
+				}
+			}
+			t.Error("everybody waited")
+		})
+	})
+	t.Run("actions whose rules read no metric do not wait", func(t *testing.T) {
+		run(t, time.Second, func(t *testing.T, w *world) {
+			start := time.Now()
+			a := strict("next", "jane")
+			a.Code = "sign-in"
+			if d := track(t, w.Engine, a); d.Reason != rules.ByDefault || time.Since(start) != 0 {
+				t.Errorf("by %s after %v", d.Reason, time.Since(start))
+			}
+		})
+	})
+	t.Run("a caller that gives up while it waits gets no decision", func(t *testing.T) {
+		run(t, time.Second, func(t *testing.T, w *world) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			d, err := w.Track(ctx, strict("next", "jane"))
+			if !errors.Is(err, context.DeadlineExceeded) || !cmp.Equal(d, engine.Decision{}) {
+				t.Errorf("got %+v, %v", d, err)
+			}
+			time.Sleep(2 * time.Second)
+			if n := len(w.recorder.Events()); n != 1 {
+				t.Errorf("%d events, want that of the slow action", n)
+			}
+			if d := track(t, w.Engine, strict("later", "jane")); d.Reason != rules.ByDefault {
+				t.Errorf("the next action is decided by %s: the turn was not given back", d.Reason)
+			}
+		})
+	})
+}
+
+// broken is lists and metrics that do something else than they should.
+type broken struct {
+	read    func()
+	test    func()
+	version func() int64
+	refresh func() error
+}
+
+func (b broken) Read(*rules.Set, string, *rules.Facts) events.Position {
+	if b.read != nil {
+		b.read()
+	}
+	return events.Position{}
+}
+
+func (b broken) Test(string, any, time.Time) rules.Value[bool] {
+	if b.test != nil {
+		b.test()
+	}
+	return rules.Known(false)
+}
+
+func (b broken) Version() int64 {
+	if b.version != nil {
+		return b.version()
+	}
+	return 1
+}
+
+func (b broken) Refresh(context.Context) error { return b.refresh() }
+
+// promptly is what is broken and says that it answers at once.
+type promptly struct{ broken }
+
+func (promptly) Immediate() {}
+
+func TestTrackWhenListsAndMetricsMisbehave(t *testing.T) {
+	forever := func() { time.Sleep(time.Hour) }
+	oops := func() { panic("oops") }
+	tests := []struct {
+		name   string
+		broken broken
+		prompt bool
+	}{
+		{"metrics that panic", broken{read: oops}, false},
+		{"metrics that panic in the caller's goroutine", broken{read: oops}, true},
+		{"metrics that are late", broken{read: forever}, false},
+		{"lists that panic", broken{test: oops}, false},
+		{"lists that panic in the caller's goroutine", broken{test: oops}, true},
+		{"lists that are late", broken{test: forever}, false},
+		{"a version of lists that panics", broken{version: func() int64 { panic("oops") }}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				recorder := memory.New()
+				set := compile(t, factSet)
+				config := engine.Config{Recorder: recorder, Rules: func() *rules.Set { return set }, Lists: tt.broken, Metrics: tt.broken}
+				if tt.prompt {
+					config.Lists, config.Metrics = promptly{tt.broken}, promptly{tt.broken}
+				}
+				e, err := engine.New(config)
+				if err != nil {
+					t.Fatal(err)
+				}
+				start := time.Now()
+				for i := range 2 { // the turn must be given back
+					d := track(t, e, engine.Action{ActionID: events.ActionID{User: "jane", Code: "strict"}, IP: "192.0.2.7"})
+					if d.Outcome != rules.Block || d.Reason != rules.ByFailure {
+						t.Errorf("decision %d: %s by %s", i+1, d.Outcome, d.Reason)
+					}
+				}
+				if took := time.Since(start); took > 2*engine.DefaultDeadline {
+					t.Errorf("it took %v", took)
+				}
+				if n := len(recorder.Events()); n != 2 {
+					t.Errorf("%d events", n)
+				}
+				time.Sleep(2 * time.Hour)
+			})
+		})
+	}
+	t.Run("lists that cannot be refreshed change no decision", func(t *testing.T) {
+		for name, refresh := range map[string]func() error{"error": func() error { return errors.New("down") }, "panic": func() error { panic("oops") }} {
+			set := compile(t, factSet)
+			e, err := engine.New(engine.Config{Recorder: memory.New(), Rules: func() *rules.Set { return set }, Lists: promptly{broken{refresh: refresh}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := engine.Action{ActionID: events.ActionID{User: "jane", Code: "payment"}, Custom: map[string]any{"amount": 13.0}}
+			if d := track(t, e, a); d.Rule != "odd" {
+				t.Errorf("%s: decided by %q", name, d.Rule)
+			}
+		}
+	})
+	t.Run("lists that change while they are asked are asked again", func(t *testing.T) {
+		set := compile(t, factSet)
+		recorder := memory.New()
+		var version int64
+		asked := 0
+		changing := promptly{broken{test: func() { asked++ }, version: func() int64 {
+			if asked <= 1 {
+				version++
+			}
+			return version
+		}}}
+		e, err := engine.New(engine.Config{Recorder: recorder, Rules: func() *rules.Set { return set }, Lists: changing})
+		if err != nil {
+			t.Fatal(err)
+		}
+		track(t, e, engine.Action{ActionID: events.ActionID{User: "jane", Code: "sign-in"}, IP: "192.0.2.7"})
+		w := &world{recorder: recorder}
+		if record, _, _ := w.tracked(t); asked != 2 || record.Lists != version {
+			t.Errorf("asked %d times, recorded version %d of %d", asked, record.Lists, version)
+		}
+	})
+}
+
+// located is a source that knows where every address is and names its data.
+type located struct {
+	source
+	version string
+}
+
+func (l located) Version() string { return l.version }
+
+// watched keeps the recordings that it passes on.
+type watched struct {
+	*memory.Recorder
+	recordings []engine.Recording
+}
+
+func (w *watched) Record(ctx context.Context, r engine.Recording) (engine.Decision, error) {
+	w.recordings = append(w.recordings, r)
+	return w.Recorder.Record(ctx, r)
+}
+
+func TestTrackRecordsWhereAnActionCameFrom(t *testing.T) {
+	place := source(func(_ context.Context, _ *engine.Action, _ *engine.Profile, f *rules.Facts) error {
+		f.IP.Latitude, f.IP.Longitude = rules.Known(-41.3), rules.Known(174.8)
+		return nil
+	})
+	nothing := source(func(context.Context, *engine.Action, *engine.Profile, *rules.Facts) error { return nil })
+	recorder := &watched{Recorder: memory.New()}
+	e := newEngine(t, recorder, located{place, "cities 2026-11-01"}, nothing, located{nothing, ""}, located{nothing, "tor 2026-11-20"})
+	a := action("sign-in", nil)
+	a.IP, a.DeviceID = " ::FFFF:192.0.2.7%eth0 ", ""
+	track(t, e, a)
+	r := recorder.recordings[0]
+	if r.Address != "192.0.2.7" || !r.EstablishDevice {
+		t.Errorf("address %q, established %v", r.Address, r.EstablishDevice)
+	}
+	if diff := cmp.Diff(&engine.Place{Latitude: -41.3, Longitude: 174.8, At: r.Event.Time}, r.Place); diff != "" {
+		t.Errorf("place (-want +got):\n%s", diff)
+	}
+	record, err := r.Event.Decode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := record.(*events.ActionTracked).IPData; got != "cities 2026-11-01; tor 2026-11-20" {
+		t.Errorf("data %q", got)
+	}
+	p, err := recorder.Profile(t.Context(), "jane", "", "192.0.2.7")
+	if err != nil || !p.AddressKnown {
+		t.Errorf("the address is not known: %+v, %v", p, err)
+	}
+	if r.Event.Local != nil {
+		t.Error("an engine without metrics makes occurrences for nobody")
+	}
+	b := a
+	b.Key, b.IP = "k2", "no address"
+	track(t, e, b)
+	if r := recorder.recordings[1]; r.Address != "" || r.EstablishDevice {
+		t.Errorf("address %q, established %v", r.Address, r.EstablishDevice)
+	}
+}
+
+// TestOccurrenceIsWhatWasRecorded compares what observers are given with what
+// the log keeps.
+func TestOccurrenceIsWhatWasRecorded(t *testing.T) {
+	w := newWorld(t, nil)
+	var seen []events.Event
+	w.recorder.Observe(func(run []events.Event) { seen = append(seen, run...) })
+	custom := map[string]any{"amount": 12.5, "payee": "Zoë"}
+	d := track(t, w.Engine, w.pay("jane", func(a *engine.Action) { a.Custom = custom }))
+	custom["amount"] = 0.0 // the caller's map, which it may use again
+	_, facts, _ := w.tracked(t)
+	got, ok := seen[0].Local.(*rules.Occurrence)
+	if !ok {
+		t.Fatalf("observers got %T", seen[0].Local)
+	}
+	want := &rules.Occurrence{Facts: facts, Outcome: d.Outcome}
+	equateTimes := cmpopts.EquateApproxTime(0)
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), equateTimes, cmp.AllowUnexported(rules.Value[string]{}, rules.Value[bool]{}, rules.Value[float64]{}, rules.Value[time.Time]{})); diff != "" {
+		t.Errorf("occurrence (-recorded +given):\n%s", diff)
+	}
+}
