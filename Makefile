@@ -10,7 +10,6 @@ SHELL := /bin/sh
 modules = $(1)/node_modules/.package-lock.json
 folders := internal/assets console/web internal/e2e
 assets := internal/assets/node_modules
-countries := $(assets)/@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb
 sources := $(shell find cmd engine events ceremonies console internal rules examples \
 	-name node_modules -prune -o -name '*.go' -print -o -name '*.sql' -print -o -name '*.yaml' -print \
 	-o -path '*/pages/*' -type f -print 2>/dev/null)
@@ -32,13 +31,15 @@ bin/sallyport: $(sources) go.mod go.sum console/dist/index.html
 bin/shop: $(wildcard examples/shop/*) go.mod go.sum
 	go build -o $@ ./examples/shop
 
-# The files that bin/sallyport loads at run time stand beside it.
-bin/lib/.linked: $(call modules,internal/assets)
+# The files that bin/sallyport loads at run time stand beside it. Some are made of
+# others first, which takes some seconds once.
+bin/lib/.linked: $(call modules,internal/assets) $(wildcard internal/assets/prepare/*.go) internal/assets/ip-hosting.csv
 	@mkdir -p $(@D)
 	@engine=$$(find $(CURDIR)/$(assets)/@chdb -name libchdb.so 2>/dev/null | head -n 1); \
 		if [ -n "$$engine" ]; then ln -sf "$$engine" $(@D)/libchdb.so; \
 		else echo "There is no ClickHouse library for this platform here: set SALLYPORT_CLICKHOUSE_LIB, or SALLYPORT_CLICKHOUSE=off."; fi
-	@ln -sf "$(CURDIR)/$(countries)" $(@D)/ip-country.mmdb
+	go run ./internal/assets/prepare -from internal/assets -to $(@D)
+	@find -L $(@D) -type l -exec rm {} + # links to what is no longer installed
 	@touch $@
 
 console: console/dist/index.html ## build the console's web application
