@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	sallyport "github.com/sallyport/sallyport/cmd/sallyport"
@@ -40,6 +41,7 @@ func TestDefaultsServeOneNodeOnThisMachine(t *testing.T) {
 	want := sallyport.Config{
 		Listen: "127.0.0.1:8080", Data: "./data", Tenant: "sallyport", Name: "Sallyport",
 		ClickHouse: sallyport.Backend{Mode: sallyport.Embedded}, NATS: sallyport.Backend{Mode: sallyport.Embedded},
+		AtypicalKm: 500, ImpossibleKmh: 1000, RememberDevice: 30 * 24 * time.Hour,
 		RulesApproval: "off", LogFormat: "auto",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -120,6 +122,17 @@ func TestBadValuesNameFieldAndValue(t *testing.T) {
 		{"proxy", "TRUSTED_PROXIES", "10.0.0.0/8,nearby", `"nearby" must be an address or a range`},
 		{"missing library", "CLICKHOUSE_LIB", "/nowhere/libchdb.so", "no such file"},
 		{"approval", "RULES_APPROVAL", "sometimes", "off, required"},
+		{"missing IP data", "IP_DATABASE", "/nowhere/ip.mmdb", "no such file"},
+		{"one of several IP data missing", "IP_DATABASE", "/,/nowhere/ip.mmdb", `"/nowhere/ip.mmdb"`},
+		{"IP data of commas", "IP_DATABASE", " , ", "files and folders"},
+		{"missing folder of signals", "SIGNAL_DATA", "/nowhere", "no such file"},
+		{"distance of nothing", "TRAVEL_ATYPICAL_KM", "0", "above 0"},
+		{"speed that is no number", "TRAVEL_IMPOSSIBLE_KMH", "NaN", "above 0"},
+		{"endless speed", "TRAVEL_IMPOSSIBLE_KMH", "Inf", "above 0"},
+		{"remembering for nothing", "REMEMBER_DEVICE", "0d", "30d"},
+		{"remembering backwards", "REMEMBER_DEVICE", "-12h", "30d"},
+		{"remembering for ever", "REMEMBER_DEVICE", "9999d", "3650d"},
+		{"remembering for a word", "REMEMBER_DEVICE", "long", "30d"},
 		{"log level", "LOG_LEVEL", "loud", "unknown name"},
 		{"log format", "LOG_FORMAT", "xml", "auto, text, json"},
 	} {
@@ -135,6 +148,14 @@ func TestBadValuesNameFieldAndValue(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestHowLongADeviceIsRemembered(t *testing.T) {
+	for value, want := range map[string]time.Duration{"off": 0, "1d": 24 * time.Hour, "12h": 12 * time.Hour, "3650d": 3650 * 24 * time.Hour} {
+		if got := load(t, map[string]string{"SALLYPORT_REMEMBER_DEVICE": value}, nil).RememberDevice; got != want {
+			t.Errorf("%s: %v, want %v", value, got, want)
+		}
 	}
 }
 
