@@ -1,6 +1,7 @@
 package ceremonies
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -53,6 +54,16 @@ func (a Account) person() (*person, error) {
 		p.credentials = append(p.credentials, credential)
 	}
 	return p, nil
+}
+
+// holding is the account's authenticator with a credential id, "" when none is.
+func (a Account) holding(credentialID []byte) events.AuthenticatorID {
+	for _, authenticator := range a.Authenticators {
+		if bytes.Equal(authenticator.CredentialID, credentialID) {
+			return authenticator.ID
+		}
+	}
+	return ""
 }
 
 func (p *person) WebAuthnID() []byte                         { return p.handle }

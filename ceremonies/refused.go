@@ -80,6 +80,8 @@ type RefusedError struct {
 	State events.ActionState
 	// Err is the cause, possibly nil. Its text is the library's and not for people.
 	Err error
+
+	regressed events.AuthenticatorID // whose counter went back, see Outcome.Regressed
 }
 
 // Error names the reason, and the cause for logs.

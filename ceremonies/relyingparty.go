@@ -302,7 +302,7 @@ func (rp *RelyingParty) fail(ctx context.Context, challenge Challenge, client Cl
 	}
 	now := rp.now()
 	result, err := rp.store.Finish(ctx, Outcome{
-		Challenge: challenge, Tries: tries, At: now,
+		Challenge: challenge, Tries: tries, Regressed: refused.regressed, At: now,
 		Events: func(state events.ActionState, tries int) ([]events.Draft, error) {
 			record := challenge.record(events.KindCeremonyFailed)
 			record.State, record.Tries = state, tries

@@ -126,6 +126,9 @@ func (rp *RelyingParty) FinishStepUp(ctx context.Context, grant Grant, id events
 	}
 	verified, refused := rp.verifyAssertion(challenge, data, user, answer)
 	if refused != nil {
+		if refused.Reason == ReasonSignCountRegress { // found in an answer that is right but for that
+			refused.regressed = account.holding(answer.RawID)
+		}
 		return Proof{}, rp.fail(ctx, challenge, client, refused)
 	}
 
@@ -148,12 +151,16 @@ func (rp *RelyingParty) FinishStepUp(ctx context.Context, grant Grant, id events
 	if proof.Authenticator.ID == "" {
 		return Proof{}, errors.New("no authenticator of the account has the verified credential's id")
 	}
-	result, err := rp.store.Finish(ctx, Outcome{
+	outcome := Outcome{
 		Challenge: challenge, Proof: &proof.Authenticator, Tries: rp.tries, At: now,
 		Events: func(state events.ActionState, tries int) ([]events.Draft, error) {
 			return rp.proofEvents(challenge, proof.Authenticator, answer, verified, client, state, tries, now)
 		},
-	})
+	}
+	if verified.regressed {
+		outcome.Regressed, proof.Authenticator.Regressed = proof.Authenticator.ID, true
+	}
+	result, err := rp.store.Finish(ctx, outcome)
 	switch {
 	case errors.Is(err, ErrNoChallenge): // removed while the answer was verified
 		return Proof{}, refuse(CodeUnknownCredential, ReasonUnknownCredential, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/events"
@@ -51,18 +52,24 @@ func (a Account) Outlived(action Action) bool {
 }
 
 // Vouching are the passkeys that may prove an action: those that the person had
-// when it was decided. One that came later vouches for nothing that is older.
+// when it was decided, of a method that its rule accepts. One that came later
+// vouches for nothing that is older.
 func (a Account) Vouching(action Action) []Authenticator {
 	if a.Outlived(action) {
 		return nil
 	}
 	var vouching []Authenticator
 	for _, authenticator := range a.Authenticators {
-		if len(authenticator.Credential) > 0 && !authenticator.CreatedAt.After(action.CreatedAt) {
+		if len(authenticator.Credential) > 0 && !authenticator.CreatedAt.After(action.CreatedAt) && action.accepts(authenticator.Method) {
 			vouching = append(vouching, authenticator)
 		}
 	}
 	return vouching
+}
+
+// accepts reports whether a method may prove the action.
+func (a Action) accepts(method events.Method) bool {
+	return len(a.Allowed) == 0 || slices.Contains(a.Allowed, method)
 }
 
 // Authenticator is one registered way to prove it is you.
@@ -78,6 +85,7 @@ type Authenticator struct {
 	BackedUp       bool
 	Attachment     string // "platform", "cross-platform" or ""
 	SignCount      uint32
+	Regressed      bool   // its signature counter has gone back, in any answer so far; filled in on reading
 	UserAgent      string // at enrolment
 	DeviceID       string
 	CreatedAt      time.Time
@@ -95,8 +103,9 @@ type Action struct {
 	PromptID    string
 	DeviceID    string
 	Locale      string
-	Tries       int  // ceremonies answered wrongly so far
-	Enrolled    bool // when it was decided
+	Tries       int             // ceremonies answered wrongly so far
+	Enrolled    bool            // when it was decided
+	Allowed     []events.Method // that a challenge accepts; empty means any
 	CreatedAt   time.Time
 	ProvenAt    time.Time // when a proof completed it; zero otherwise
 	ProvenBy    events.AuthenticatorID
@@ -147,6 +156,9 @@ type Outcome struct {
 	// authenticator. Finish must find that still true inside its transaction:
 	// otherwise it is ErrEnrolledMeanwhile, like ErrCredentialExists.
 	OnlyFirst bool
+	// Regressed is the person's authenticator whose verified answer had a signature
+	// counter that went back, "" when none had. It may have been refused for it.
+	Regressed events.AuthenticatorID
 	// Denied is set when the person said "I didn't ask for this". The action
 	// fails, the user's token generation is raised.
 	Denied bool

@@ -16,6 +16,7 @@ import (
 type assertion struct {
 	credential *webauthn.Credential
 	note       string
+	regressed  bool // the signature counter went back
 }
 
 // parseAssertion reads an answer without verifying anything. What cannot be read
@@ -76,17 +77,18 @@ func (rp *RelyingParty) verifyAssertion(challenge Challenge, data webauthn.Sessi
 	if err != nil {
 		return assertion{}, refuse(CodeInvalidCredential, rp.assertionReason(data, user, stored, answer, err), err)
 	}
+	regressed := false
 	if credential.Authenticator.CloneWarning {
 		regress := fmt.Sprintf("%s: %d after %d", ReasonSignCountRegress,
 			answer.Response.AuthenticatorData.Counter, stored.Authenticator.SignCount)
 		if !credential.Flags.BackupEligible && rp.signCount == RefuseSignCountRegress {
 			return assertion{}, refuse(CodeInvalidCredential, ReasonSignCountRegress, errors.New(regress))
 		}
-		note = join(note, regress)
+		note, regressed = join(note, regress), true
 		// The warning is about this answer. Kept, it would taint every later one.
 		credential.Authenticator.CloneWarning = false
 	}
-	return assertion{credential: credential, note: note}, nil
+	return assertion{credential: credential, note: note, regressed: regressed}, nil
 }
 
 // is refuses a challenge that was begun for something else.

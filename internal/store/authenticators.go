@@ -15,7 +15,7 @@ import (
 )
 
 const authenticatorColumns = `id, user_id, method, name, credential_id, credential, aaguid, synced, backed_up, attachment,
-	sign_count, user_agent, device_id, created_at, last_verified_at FROM authenticators`
+	sign_count, regressed, user_agent, device_id, created_at, last_verified_at FROM authenticators`
 
 // authenticators reads those of a user, oldest first.
 func authenticators(q querier, user events.UserID) ([]ceremonies.Authenticator, error) {
@@ -26,7 +26,7 @@ func authenticators(q querier, user events.UserID) ([]ceremonies.Authenticator, 
 		var created, verified int64
 		var credential []byte
 		err := rows.Scan(&a.ID, &a.User, &a.Method, &a.Name, &a.CredentialID, &credential, &a.AAGUID, &a.Synced, &a.BackedUp,
-			&a.Attachment, &a.SignCount, &a.UserAgent, &a.DeviceID, &created, &verified)
+			&a.Attachment, &a.SignCount, &a.Regressed, &a.UserAgent, &a.DeviceID, &created, &verified)
 		a.Credential, a.CreatedAt, a.LastVerifiedAt = credential, instant(created), instant(verified)
 		found = append(found, a)
 		return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -36,18 +37,25 @@ func (s *Store) Account(ctx context.Context, user events.UserID) (ceremonies.Acc
 func (s *Store) Action(ctx context.Context, id events.ActionID) (ceremonies.Action, error) {
 	a := ceremonies.Action{ActionID: id}
 	var created, proven int64
-	var data []byte
-	err := s.read(ctx).get(`SELECT state, scope, redirect_url, custom, prompt, prompt_id, device_id, locale, tries, methods <> '',
-			created_at, proven_at, proven_by
-		FROM actions WHERE user_id = $1 AND action = $2 AND action_key = $3`, args{string(id.User), id.Code, id.Key},
+	var data, body []byte
+	err := s.read(ctx).get(`SELECT a.state, a.scope, a.redirect_url, a.custom, a.prompt, a.prompt_id, a.device_id, a.locale, a.tries,
+			a.methods <> '', a.created_at, a.proven_at, a.proven_by, e.body
+		FROM actions a JOIN events e ON e.place = a.place WHERE a.user_id = $1 AND a.action = $2 AND a.action_key = $3`,
+		args{string(id.User), id.Code, id.Key},
 		&a.State, &a.Scope, &a.RedirectURL, &data, &a.Prompt, &a.PromptID, &a.DeviceID, &a.Locale, &a.Tries, &a.Enrolled,
-		&created, &proven, &a.ProvenBy)
+		&created, &proven, &a.ProvenBy, &body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ceremonies.Action{}, ceremonies.ErrNoAction
 	}
 	if err != nil {
 		return ceremonies.Action{}, fmt.Errorf("read action: %w", err)
 	}
+	// What the decision asks for stands in its event, which nothing can change.
+	var tracked events.ActionTracked
+	if err := json.Unmarshal(body, &tracked); err != nil {
+		return ceremonies.Action{}, fmt.Errorf("read body of %s: %w", events.KindActionTracked, err)
+	}
+	a.Allowed = tracked.Allowed
 	a.Data, a.CreatedAt, a.ProvenAt = data, instant(created), instant(proven)
 	return a, nil
 }

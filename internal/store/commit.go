@@ -193,7 +193,7 @@ func (s *Store) transact(members []*member) error {
 		}
 	}
 	err = t.do("COMMIT")
-	s.profiles.forget(t.touched) // also when nobody knows
+	s.profiles.forget(t.touched, t.devices) // also when nobody knows
 	if err != nil {
 		t.rollback()
 		return fmt.Errorf("%w: %w: %w", engine.ErrUnavailable, errCommit, err)

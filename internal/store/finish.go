@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sallyport/sallyport/ceremonies"
 	"github.com/sallyport/sallyport/events"
@@ -22,7 +23,7 @@ func (s *Store) Finish(ctx context.Context, o ceremonies.Outcome) (ceremonies.Re
 	var answer error
 	err := s.write(ctx, func(t *tx) error {
 		result, answer = ceremonies.Result{}, nil
-		f := finish{tx: t, Outcome: o}
+		f := finish{tx: t, Outcome: o, remember: s.remember}
 		refusal, err := f.closeChallenge()
 		if err != nil || refusal != nil {
 			answer = refusal
@@ -30,6 +31,9 @@ func (s *Store) Finish(ctx context.Context, o ceremonies.Outcome) (ceremonies.Re
 		}
 		if f.state, f.tries, err = actionState(t, o.Challenge.Action); err != nil {
 			return fmt.Errorf("read action: %w", err)
+		}
+		if err := f.regress(); err != nil {
+			return err
 		}
 		was := f.state
 		reason, refusal, err := f.apply()
@@ -62,6 +66,8 @@ type finish struct {
 	ceremonies.Outcome
 	state events.ActionState // of the action, brought up to date
 	tries int
+	// remember is for how long a proof makes its device remembered.
+	remember time.Duration
 }
 
 // closeChallenge closes the taken challenge, or says why it cannot.
@@ -149,15 +155,45 @@ func (f *finish) prove() (reason string, refusal, err error) {
 		string(f.state), at, string(p.Method), string(p.ID), user, id.Code, id.Key); err != nil {
 		return "", nil, err
 	}
-	var device string
-	if err := f.get("SELECT device_id FROM actions WHERE user_id = $1 AND action = $2 AND action_key = $3",
-		args{user, id.Code, id.Key}, &device); err != nil {
-		return "", nil, err
+	return "", nil, f.acquaint(at)
+}
+
+// acquaint keeps what a proof tells of the device, the address and the place that
+// its action came from.
+func (f *finish) acquaint(at int64) error {
+	id := f.Challenge.Action
+	var device, address string
+	var latitude, longitude sql.NullFloat64
+	if err := f.get("SELECT device_id, address, latitude, longitude FROM actions WHERE user_id = $1 AND action = $2 AND action_key = $3",
+		args{string(id.User), id.Code, id.Key}, &device, &address, &latitude, &longitude); err != nil {
+		return err
 	}
-	if device != "" {
-		err = knowDevice(f.tx, id.User, device, at)
+	if latitude.Valid && longitude.Valid {
+		if _, err := f.exec("UPDATE users SET place_latitude = $1, place_longitude = $2, place_at = $3 WHERE id = $4",
+			latitude.Float64, longitude.Float64, at, string(id.User)); err != nil {
+			return err
+		}
 	}
-	return "", nil, err
+	a, err := acquainted(f.tx, id.User, device, address)
+	if err != nil || !a.Known {
+		return err
+	}
+	remember := int64(0)
+	if f.remember > 0 {
+		remember = at + f.remember.Microseconds()
+	}
+	return a.establish(f.tx, id.User, device, address, at, remember)
+}
+
+// regress flags the authenticator whose signature counter went back.
+func (f *finish) regress() error {
+	if f.Regressed == "" {
+		return nil
+	}
+	f.touch(f.Challenge.Action.User)
+	_, err := f.exec("UPDATE authenticators SET regressed = $1 WHERE id = $2 AND user_id = $3",
+		true, string(f.Regressed), string(f.Challenge.Action.User))
+	return err
 }
 
 // countTry counts a wrong answer to an open action, and fails the action at the
@@ -229,6 +265,7 @@ func checkOutcome(o ceremonies.Outcome) error {
 	if o.Proof != nil {
 		in.authenticator(*o.Proof)
 	}
+	in.name("authenticator", string(o.Regressed))
 	if o.Events == nil {
 		in.refuse("events", "are missing")
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"unicode/utf8"
 
@@ -72,6 +73,13 @@ func (in *input) bytes(field string, value []byte) {
 func (in *input) definition(value []byte) {
 	if len(value) > maxDefinition {
 		in.refuse("definition", "is longer than %d bytes", maxDefinition)
+	}
+}
+
+// place refuses what is no point on earth: NaN would be NULL in SQLite.
+func (in *input) place(p *engine.Place) {
+	if p != nil && !(math.Abs(p.Latitude) <= 90 && math.Abs(p.Longitude) <= 180) {
+		in.refuse("place", "is not on earth")
 	}
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"hash/maphash"
+	"maps"
 	"slices"
 	"sync"
 
@@ -10,101 +11,201 @@ import (
 )
 
 const (
-	// cachedProfiles bounds the people who are kept in memory, about 400 bytes each.
+	// cachedProfiles bounds the people who are kept in memory, about 600 bytes each.
 	cachedProfiles = 16_384
-	// cachedDevices bounds what is kept of one person's devices.
-	cachedDevices = 4
+	// cachedThings bounds what is kept of one person's devices, and of the addresses.
+	cachedThings = 4
+	// cachedCustom bounds the custom values of a person who is kept, bytes of JSON.
+	cachedCustom = 4 << 10
+	// cachedUsers bounds the devices whose users are kept counted.
+	cachedUsers   = 16_384
 	profileShards = 256
 )
 
-// profiles keeps what a decision reads of the people seen lately. Every commit
-// empties the page cache of every other SQLite connection, so that to read one
-// row between commits costs a dozen system calls. A process that is alone with
-// its database knows by itself when a row changes; on PostgreSQL, where other
-// nodes write, nothing is kept.
+// profiles keeps what a decision reads of the people and devices seen lately.
+// Every commit empties the page cache of every other SQLite connection, so that
+// to read one row between commits costs a dozen system calls. A process that is
+// alone with its database knows by itself when a row changes; on PostgreSQL,
+// where other nodes write, nothing is kept.
 //
-// A profile that was read from the database is kept only if no commit touched
-// its shard since before it was read.
+// What was read from the database is kept only if no commit touched its shard
+// since before it was read.
 type profiles struct {
 	enabled bool
 	seed    maphash.Seed
 	mu      sync.Mutex
 	people  map[events.UserID]*person
-	changes [profileShards]uint64 // commits that touched somebody of the shard
+	users   map[string]int // of a device
+	changes [profileShards]uint64
+	devices [profileShards]uint64 // commits that changed the users of a device of the shard
 }
 
-// person is a profile without its device, and the devices asked about.
-type person struct {
+// acquaintance is a profile with what Record needs beside it.
+type acquaintance struct {
 	engine.Profile
-	devices []device
+	deviceAt  int64 // when the device was last established, 0: never; so is addressAt
+	addressAt int64
+	addresses int // that are known of the person
+	custom    int // bytes of JSON that Custom was read from
 }
 
-type device struct {
-	id    string
-	known bool
+// person is an acquaintance without a device and an address, and those that were
+// asked about.
+type person struct {
+	acquaintance
+	devices, addresses []thing
 }
+
+// thing is a device or an address of a person.
+type thing struct {
+	id         string
+	at         int64 // when it was last established, 0: never
+	remembered int64 // until when, of a device
+}
+
+// marks tell what was the state of the shards before a read.
+type marks struct{ person, device uint64 }
 
 func newProfiles(d dialect) profiles {
-	return profiles{enabled: d == sqlite, seed: maphash.MakeSeed(), people: map[events.UserID]*person{}}
+	return profiles{enabled: d == sqlite, seed: maphash.MakeSeed(), people: map[events.UserID]*person{}, users: map[string]int{}}
 }
 
 func (p *profiles) shard(user events.UserID) *uint64 {
 	return &p.changes[maphash.String(p.seed, string(user))%profileShards]
 }
 
-// get returns a kept profile, or false and the mark to give to put.
-func (p *profiles) get(user events.UserID, id string) (profile engine.Profile, mark uint64, found bool) {
+func (p *profiles) deviceShard(id string) *uint64 {
+	return &p.devices[maphash.String(p.seed, id)%profileShards]
+}
+
+// get returns a kept profile, which the caller may change, or false and the marks
+// to give to put.
+func (p *profiles) get(user events.UserID, device, address string) (engine.Profile, marks, bool) {
 	if !p.enabled {
-		return engine.Profile{}, 0, false
+		return engine.Profile{}, marks{}, false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if kept, ok := p.people[user]; ok {
-		for _, d := range kept.devices {
-			if d.id == id {
-				profile = kept.Profile
-				profile.Methods = slices.Clone(profile.Methods)
-				profile.DeviceKnown = d.known
-				return profile, 0, true
-			}
+	if known, found := p.find(user, device, address); found {
+		users, counted := p.users[device]
+		if counted || device == "" {
+			profile := detached(known.Profile)
+			profile.DeviceUsers = users
+			return profile, marks{}, true
 		}
 	}
-	return engine.Profile{}, *p.shard(user), false
+	return engine.Profile{}, marks{*p.shard(user), *p.deviceShard(device)}, false
 }
 
-// put keeps a profile that was read after get had returned mark.
-func (p *profiles) put(user events.UserID, id string, profile engine.Profile, mark uint64) {
+// known returns a kept acquaintance, which the caller must not change.
+func (p *profiles) known(user events.UserID, device, address string) (acquaintance, bool) {
+	if !p.enabled {
+		return acquaintance{}, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.find(user, device, address)
+}
+
+// find completes what is kept of a person. The caller holds the lock.
+func (p *profiles) find(user events.UserID, device, address string) (acquaintance, bool) {
+	kept, ok := p.people[user]
+	if !ok {
+		return acquaintance{}, false
+	}
+	d, knowsDevice := lookUp(kept.devices, device)
+	a, knowsAddress := lookUp(kept.addresses, address)
+	if !knowsDevice || !knowsAddress {
+		return acquaintance{}, false
+	}
+	known := kept.acquaintance
+	known.deviceAt, known.addressAt = d.at, a.at
+	known.DeviceKnown, known.AddressKnown, known.RememberedUntil = d.at != 0, a.at != 0, instant(d.remembered)
+	return known, true
+}
+
+// lookUp finds a thing and makes it the last to be forgotten. What has no id is
+// known not to be known.
+func lookUp(things []thing, id string) (thing, bool) {
+	if id == "" {
+		return thing{}, true
+	}
+	for i, t := range things {
+		if t.id == id {
+			if last := len(things) - 1; i != last {
+				copy(things[i:], things[i+1:])
+				things[last] = t
+			}
+			return t, true
+		}
+	}
+	return thing{}, false
+}
+
+// put keeps what was read after get had returned the marks.
+func (p *profiles) put(user events.UserID, device, address string, read acquaintance, before marks) {
 	if !p.enabled {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if *p.shard(user) != mark {
+	if device != "" && *p.deviceShard(device) == before.device {
+		makeRoom(p.users, cachedUsers)
+		p.users[device] = read.DeviceUsers
+	}
+	if !read.Known || read.custom > cachedCustom || *p.shard(user) != before.person {
 		return
 	}
 	kept, ok := p.people[user]
 	if !ok {
-		for somebody := range p.people {
-			if len(p.people) < cachedProfiles {
-				break
-			}
-			delete(p.people, somebody) // anybody: maps begin anywhere
-		}
+		makeRoom(p.people, cachedProfiles)
 		kept = &person{}
 		p.people[user] = kept
 	}
-	if len(kept.devices) >= cachedDevices {
-		kept.devices = slices.Delete(kept.devices, 0, 1)
-	}
-	kept.devices = append(kept.devices, device{id: id, known: profile.DeviceKnown})
-	profile.DeviceKnown = false
-	profile.Methods = slices.Clone(profile.Methods)
-	kept.Profile = profile
+	kept.devices = keep(kept.devices, thing{id: device, at: read.deviceAt, remembered: micros(read.RememberedUntil)})
+	kept.addresses = keep(kept.addresses, thing{id: address, at: read.addressAt})
+	kept.acquaintance = read
+	kept.Profile = detached(read.Profile)
+	kept.DeviceUsers = 0
 }
 
-// forget drops people whom a commit touched.
-func (p *profiles) forget(touched map[events.UserID]bool) {
-	if !p.enabled || len(touched) == 0 {
+// keep adds a thing, and forgets the one that was asked about longest ago.
+func keep(things []thing, t thing) []thing {
+	if _, there := lookUp(things, t.id); there {
+		if t.id != "" {
+			things[len(things)-1] = t
+		}
+		return things
+	}
+	if len(things) >= cachedThings {
+		things = slices.Delete(things, 0, 1)
+	}
+	return append(things, t)
+}
+
+// makeRoom forgets anything, since maps begin anywhere.
+func makeRoom[K comparable, V any](m map[K]V, most int) {
+	for key := range m {
+		if len(m) < most {
+			return
+		}
+		delete(m, key)
+	}
+}
+
+// detached is a profile that shares nothing with the one it was made from.
+func detached(p engine.Profile) engine.Profile {
+	p.Methods, p.Passkeys, p.Custom = slices.Clone(p.Methods), slices.Clone(p.Passkeys), maps.Clone(p.Custom)
+	if p.VerifiedAt != nil {
+		place := *p.VerifiedAt
+		p.VerifiedAt = &place
+	}
+	return p
+}
+
+// forget drops people whom a commit touched, and devices whose users it changed.
+func (p *profiles) forget(touched map[events.UserID]bool, devices map[string]bool) {
+	if !p.enabled || len(touched) == 0 && len(devices) == 0 {
 		return
 	}
 	p.mu.Lock()
@@ -112,5 +213,9 @@ func (p *profiles) forget(touched map[events.UserID]bool) {
 	for user := range touched {
 		delete(p.people, user)
 		*p.shard(user)++
+	}
+	for device := range devices {
+		delete(p.users, device)
+		*p.deviceShard(device)++
 	}
 }

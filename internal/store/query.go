@@ -136,6 +136,7 @@ type tx struct {
 
 	profiles *profiles
 	touched  map[events.UserID]bool // people whose profile this transaction changes
+	devices  map[string]bool        // devices that get or lose a user
 }
 
 // touch says that a statement changes what a profile tells of a person.
@@ -144,6 +145,14 @@ func (t *tx) touch(user events.UserID) {
 		t.touched = map[events.UserID]bool{}
 	}
 	t.touched[user] = true
+}
+
+// touchDevice says that a device gets or loses a user.
+func (t *tx) touchDevice(id string) {
+	if t.devices == nil {
+		t.devices = map[string]bool{}
+	}
+	t.devices[id] = true
 }
 
 // place is where the next event will stand. It is final only for a member that

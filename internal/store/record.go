@@ -55,6 +55,7 @@ func decided(d *engine.Decision, body []byte) (events.ActionTracked, error) {
 	if err := json.Unmarshal(body, &tracked); err != nil {
 		return tracked, fmt.Errorf("read body of %s: %w", events.KindActionTracked, err)
 	}
+	d.Allowed = tracked.Allowed
 	d.Reason, d.Rule, d.Set = rules.Reason(tracked.Reason), tracked.Rule, tracked.Set
 	if len(tracked.Matches) > 0 {
 		matches, _, err := rules.DecodeMatches(tracked.Matches)
@@ -64,32 +65,6 @@ func decided(d *engine.Decision, body []byte) (events.ActionTracked, error) {
 		d.Matches = matches
 	}
 	return tracked, nil
-}
-
-// Profile implements engine.Recorder.
-func (s *Store) Profile(ctx context.Context, user events.UserID, device, _ string) (engine.Profile, error) {
-	p, mark, found := s.profiles.get(user, device)
-	if found {
-		return p, nil
-	}
-	p = engine.Profile{Known: true}
-	var created, verified int64
-	var methods string
-	var passkeys int
-	err := s.quick(ctx).get(`SELECT email, phone, username, methods, passkeys, last_verified_at, generation, created_at,
-			EXISTS (SELECT 1 FROM devices WHERE user_id = $1 AND id = $2)
-		FROM users WHERE id = $1`, args{string(user), device},
-		&p.Email, &p.PhoneNumber, &p.Username, &methods, &passkeys, &verified, &p.Generation, &created, &p.DeviceKnown)
-	if errors.Is(err, sql.ErrNoRows) {
-		return engine.Profile{}, nil
-	}
-	if err != nil {
-		return engine.Profile{}, fmt.Errorf("read profile: %w", err)
-	}
-	p.Methods, p.Passkeys = splitMethods(methods), make([]engine.Passkey, passkeys)
-	p.LastVerifiedAt, p.CreatedAt = instant(verified), instant(created)
-	s.profiles.put(user, device, p, mark)
-	return p, nil
 }
 
 // Record implements engine.Recorder.
@@ -103,16 +78,19 @@ func (s *Store) Record(ctx context.Context, r engine.Recording) (engine.Decision
 	}
 	methods := joinMethods(r.Decision.Methods)
 	at := r.Event.Time.UnixMicro()
+	latitude, longitude := coordinates(r.Place)
 	var d engine.Decision
 	var dropped []string
 	err := s.write(ctx, func(t *tx) error {
 		dropped = nil
 		won, err := t.exec(`INSERT INTO actions (place, user_id, action, action_key, state, outcome, created_at, state_changed_at,
-				methods, scope, tries, method, proven_by, proven_at, prompt_id, prompt, redirect_url, device_id, locale, custom)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, 0, '', '', 0, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING`,
+				methods, scope, tries, method, proven_by, proven_at, prompt_id, prompt, redirect_url, device_id, locale, custom,
+				address, latitude, longitude)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, 0, '', '', 0, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+			ON CONFLICT DO NOTHING`,
 			t.place(), string(r.Action.User), r.Action.Code, r.Action.Key, string(r.Decision.State), string(r.Decision.Outcome), at,
 			methods, r.Action.Scope, r.Decision.PromptID, r.Decision.Prompt, r.Action.RedirectURL, r.Action.DeviceID, r.Action.Locale,
-			orNull(custom))
+			orNull(custom), r.Address, latitude, longitude)
 		if err != nil {
 			return fmt.Errorf("record action: %w", err)
 		}
@@ -143,11 +121,11 @@ func (s *Store) Record(ctx context.Context, r engine.Recording) (engine.Decision
 	return d, nil
 }
 
-// meet keeps what an action tells of its user and device, and writes only what
-// changed. It returns the generation of the user's tokens.
+// meet keeps what an action tells of its user, device and address, and writes only
+// what changed. It returns the generation of the user's tokens.
 func meet(t *tx, r engine.Recording, at int64) (generation int64, err error) {
 	a := &r.Action
-	p, err := acquaintance(t, a.User, a.DeviceID)
+	p, err := acquainted(t, a.User, a.DeviceID, r.Address)
 	switch {
 	case err != nil:
 	case !p.Known:
@@ -156,28 +134,12 @@ func meet(t *tx, r engine.Recording, at int64) (generation int64, err error) {
 		})
 	case a.Email != "" && a.Email != p.Email, a.PhoneNumber != "" && a.PhoneNumber != p.PhoneNumber,
 		a.Username != "" && a.Username != p.Username:
-		err = updateContact(t, a, p)
+		err = updateContact(t, a, p.Profile)
 	}
-	if err == nil && r.EstablishDevice && a.DeviceID != "" && !p.DeviceKnown {
-		err = knowDevice(t, a.User, a.DeviceID, at)
+	if err == nil && r.EstablishDevice {
+		err = p.establish(t, a.User, a.DeviceID, r.Address, at, 0)
 	}
 	return p.Generation, err
-}
-
-// acquaintance is what of a profile Record may change.
-func acquaintance(t *tx, user events.UserID, device string) (engine.Profile, error) {
-	if !t.touched[user] {
-		if p, _, found := t.profiles.get(user, device); found {
-			return p, nil
-		}
-	}
-	p := engine.Profile{Known: true}
-	err := t.get(`SELECT generation, email, phone, username, EXISTS (SELECT 1 FROM devices WHERE user_id = $1 AND id = $2)
-		FROM users WHERE id = $1`, args{string(user), device}, &p.Generation, &p.Email, &p.PhoneNumber, &p.Username, &p.DeviceKnown)
-	if errors.Is(err, sql.ErrNoRows) {
-		return engine.Profile{}, nil
-	}
-	return p, err
 }
 
 // updateContact replaces what the action says. A new address is not verified.
@@ -212,10 +174,12 @@ func addUser(t *tx, u engine.User) (generation int64, err error) {
 	return generation, err
 }
 
-func knowDevice(t *tx, user events.UserID, device string, at int64) error {
-	t.touch(user)
-	_, err := t.exec("INSERT INTO devices (user_id, id, known_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", string(user), device, at)
-	return err
+// coordinates are what to store of a place that may be unknown.
+func coordinates(p *engine.Place) (latitude, longitude any) {
+	if p == nil {
+		return nil, nil
+	}
+	return p.Latitude, p.Longitude
 }
 
 func checkRecording(r engine.Recording) error {
@@ -225,6 +189,8 @@ func checkRecording(r engine.Recording) error {
 	in.name("phoneNumber", r.Action.PhoneNumber)
 	in.name("username", r.Action.Username)
 	in.name("deviceId", r.Action.DeviceID)
+	in.name("address", r.Address)
+	in.place(r.Place)
 	in.name("locale", r.Action.Locale)
 	in.name("scope", r.Action.Scope)
 	in.text("redirectUrl", r.Action.RedirectURL, maxText)

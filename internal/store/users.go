@@ -204,8 +204,8 @@ func checkUser(id events.UserID, c engine.UserChanges, by string) error {
 	return in.err
 }
 
-// DeleteUser ends a user: authenticators, devices and challenges go, actions
-// lose what is personal, and the personal values of the user's events are
+// DeleteUser ends a user: authenticators, devices, addresses and challenges go,
+// actions lose what is personal, and the personal values of the user's events are
 // erased with their salts. Decisions stay, and so do the proofs over the log. A
 // user who comes back under the same id begins anew; old tokens are refused.
 // Deleting an unknown user is no error and leaves no event.
@@ -223,11 +223,15 @@ func (s *Store) DeleteUser(ctx context.Context, id events.UserID, by string) err
 		if err != nil || found == 0 {
 			return err
 		}
+		if err := forgetDevices(t, "DELETE FROM devices WHERE user_id = $1 RETURNING id", string(id)); err != nil {
+			return err
+		}
 		for _, text := range []string{
 			"DELETE FROM authenticators WHERE user_id = $1",
-			"DELETE FROM devices WHERE user_id = $1",
+			"DELETE FROM addresses WHERE user_id = $1",
 			"DELETE FROM challenges WHERE user_id = $1",
-			"UPDATE actions SET prompt = '', redirect_url = '', device_id = '', locale = '', custom = NULL WHERE user_id = $1",
+			`UPDATE actions SET prompt = '', redirect_url = '', device_id = '', locale = '', custom = NULL,
+				address = '', latitude = NULL, longitude = NULL WHERE user_id = $1`,
 			"UPDATE events SET personal = NULL, salt = NULL WHERE place IN (SELECT place FROM actions WHERE user_id = $1)",
 			"UPDATE events SET personal = NULL, salt = NULL WHERE user_id = $1 AND kind <> 'action.tracked' AND personal IS NOT NULL",
 		} {
