@@ -17,6 +17,8 @@ import (
 	"github.com/sallyport/sallyport/ceremonies/pages"
 	"github.com/sallyport/sallyport/console"
 	"github.com/sallyport/sallyport/engine"
+	"github.com/sallyport/sallyport/engine/lists"
+	"github.com/sallyport/sallyport/engine/metrics"
 	"github.com/sallyport/sallyport/engine/signals"
 	"github.com/sallyport/sallyport/events"
 	"github.com/sallyport/sallyport/events/jetstream"
@@ -50,6 +52,8 @@ type Server struct {
 	archive    *archive // nil when it is off
 	signals    *signals.Source
 	rules      *ruleset.Keeper
+	lists      *lists.Keeper
+	metrics    *metrics.Windows
 	engine     *engine.Engine
 	tokens     *ceremonies.Tokens
 	party      *ceremonies.RelyingParty
@@ -75,9 +79,11 @@ func Open(ctx context.Context, config Config, log *slog.Logger) (*Server, error)
 		s.listen, // first, since a port of 0 decides the public URL
 		s.openSecrets,
 		s.openStore,
+		s.openMetrics,
 		s.openStream,
 		s.openArchive,
 		s.openRules,
+		s.openLists,
 		s.openSignals,
 		s.openEngine,
 		s.openCeremonies,
@@ -113,9 +119,12 @@ func (s *Server) Run(ctx context.Context) error {
 		return s.drain()
 	})
 	group.Go(func() error { return s.rules.Run(background) })
+	group.Go(func() error { return s.lists.Run(background) })
+	group.Go(func() error { return s.metrics.Run(background) })
 	group.Go(func() error { return s.relay.Run(background) })
 	group.Go(func() error { return s.signals.Run(background) })
 	group.Go(func() error { return s.sweep(background) })
+	group.Go(func() error { return s.sweepLists(background) })
 	group.Go(func() error { return s.rest(background) })
 	if s.archive != nil {
 		group.Go(func() error { return s.archive.Run(background) })
@@ -178,7 +187,7 @@ func (s *Server) openSecrets(context.Context) (err error) {
 }
 
 func (s *Server) openStore(ctx context.Context) (err error) {
-	s.store, err = store.Open(ctx, store.Config{Dir: s.config.Data})
+	s.store, err = store.Open(ctx, store.Config{Dir: s.config.Data, RememberDevice: s.config.RememberDevice, Log: s.log})
 	if err != nil {
 		return err
 	}
@@ -238,7 +247,8 @@ func (s *Server) openRules(ctx context.Context) (err error) {
 func (s *Server) openEngine(context.Context) error {
 	var err error
 	s.engine, err = engine.New(engine.Config{
-		Recorder: s.store, Signals: []engine.Signals{s.signals}, Rules: s.rules.Current, Log: s.log,
+		Recorder: s.store, Signals: []engine.Signals{s.signals}, Rules: s.rules.Current,
+		Lists: s.lists, Metrics: s.metrics, Log: s.log,
 	})
 	return err
 }
@@ -294,7 +304,7 @@ func (s *Server) openHTTP(context.Context) error {
 		PublicURL: s.config.PublicURL, Origins: s.config.Origins, RPID: s.config.RPID, Name: s.config.Name,
 		Tenant: s.config.Tenant, Secrets: secrets, ManagementHash: s.secrets.ManagementHash,
 		TrustedProxies: s.config.TrustedProxies, Version: Version(), Log: s.log, Ceremonies: s.ceremonies,
-		Engine: s.engine, Party: s.party, Tokens: s.tokens, Rules: s.rules, Operators: s.operators,
+		Engine: s.engine, Party: s.party, Tokens: s.tokens, Rules: s.rules, Lists: s.lists, Operators: s.operators,
 		Store: s.store, LogReader: s.store, Parts: s.parts, Pages: s.pages, Console: console.Handler("/console"),
 	}
 	if s.archive != nil {
@@ -388,5 +398,5 @@ func (s *Server) parts(ctx context.Context) []api.Part {
 	if s.archive != nil {
 		archived = s.archive.part(ctx)
 	}
-	return []api.Part{log, nats, archived, s.ipDataPart()}
+	return []api.Part{log, nats, archived, s.listsPart(), s.metricsPart(ctx), s.ipDataPart()}
 }

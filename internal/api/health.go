@@ -34,7 +34,7 @@ const LogPart = "log"
 
 // Part is one part of the running server.
 type Part struct {
-	Name   string  `json:"name"` // log, nats, archive, ipdata
+	Name   string  `json:"name"` // log, nats, archive, lists, metrics, ipdata
 	State  State   `json:"state"`
 	Detail string  `json:"detail,omitempty"`
 	Lag    *uint64 `json:"lag,omitempty"` // events that the part has not seen yet
