@@ -168,7 +168,7 @@ func setField(f *Facts, field *Field, v any) string {
 		(*values)[field.Name] = value.number
 	case value.kind == boolScalar && field.Type == TypeBool:
 		(*values)[field.Name] = value.truth
-	default:
+	case field.celType() != nil: // otherwise the field is the problem
 		return wrongValue(string(field.Type), v)
 	}
 	return ""
