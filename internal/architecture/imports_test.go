@@ -44,14 +44,15 @@ var imports = map[string][]string{
 	"internal/operators":         {"events", "github.com/go-webauthn/webauthn"},
 	"internal/ruleset":           {"rules", "engine", "engine/lists", "events"},
 	"internal/store":             {"rules", "engine", "ceremonies", "events", "engine/lists", "internal/operators", "internal/ruleset", "github.com/ncruces/go-sqlite3", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"},
-	"internal/api":               {"rules", "engine", "ceremonies", "events", "internal/operators", "internal/ruleset", "github.com/labstack/echo/v4", "github.com/prometheus/client_golang", "golang.org/x/time", "github.com/go-webauthn/webauthn", "github.com/mileusna/useragent"},
+	"internal/api":               {"rules", "engine", "engine/lists", "engine/backtest", "ceremonies", "events", "internal/operators", "internal/ruleset", "github.com/labstack/echo/v4", "github.com/prometheus/client_golang", "golang.org/x/time", "github.com/go-webauthn/webauthn", "github.com/mileusna/useragent"},
 	"cmd/sallyport":              {"..."},
 	"examples/shop":              {},
-	"examples/embedded":          {"engine", "engine/memory", "engine/signals", "rules", "events"},
+	"examples/embedded":          {"engine", "engine/lists", "engine/memory", "engine/metrics", "engine/signals", "rules", "events"},
 	"internal/assets/prepare":    {"github.com/maxmind/mmdbwriter"},
 	"internal/recent":            {},
 	"internal/bench":             {"..."},
 	"internal/bench/load":        {},
+	"internal/bench/workload":    {"rules"},
 	"internal/bench/process":     {},
 }
 
@@ -66,14 +67,19 @@ var forTests = []string{
 	"internal/store/storetest",
 }
 
+// What a program that embeds the engine must not get with it.
+var servers = []string{"labstack/echo", "nats-io", "ClickHouse", "go-webauthn", "database/sql", "jackc/pgx", "ncruces", "net/http"}
+
 // Parts that must stay embeddable: none of these may be among everything that
 // the package needs, however far away.
 var never = map[string][]string{
-	"engine":        {"labstack/echo", "nats-io", "ClickHouse", "go-webauthn", "database/sql", "jackc/pgx", "ncruces", "net/http"},
-	"engine/lists":  {"labstack/echo", "nats-io", "ClickHouse", "go-webauthn", "database/sql", "jackc/pgx", "ncruces", "net/http"},
-	"engine/memory": {"labstack/echo", "nats-io", "ClickHouse", "go-webauthn", "database/sql", "jackc/pgx", "ncruces", "net/http"},
-	"rules":         {"labstack/echo", "nats-io", "ClickHouse", "go-webauthn", "database/sql", "net/http"},
-	"events":        {"labstack/echo", "nats-io", "ClickHouse", "go-webauthn", "database/sql", "net/http"},
+	"engine":         servers,
+	"engine/lists":   servers,
+	"engine/memory":  servers,
+	"engine/metrics": servers,
+	"engine/signals": servers,
+	"rules":          servers,
+	"events":         servers,
 }
 
 type listedPackage struct {
