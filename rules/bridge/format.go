@@ -301,7 +301,8 @@ func numberOf(v any) (*float64, string) {
 		if err != nil {
 			return nil, fmt.Sprintf("%s is out of range", shown(v.String()))
 		}
-		if f = parsed; !strings.ContainsAny(v.String(), ".eE") && math.Abs(f) > largest {
+		f = parsed
+		if whole, err := v.Int64(); !strings.ContainsAny(v.String(), ".eE") && (err != nil || whole > largest || whole < -largest) {
 			return nil, fmt.Sprintf("%s is too large to be compared exactly; send such values as text", shown(v.String()))
 		}
 	default:

@@ -47,9 +47,12 @@ type reader struct {
 	lost  bool // a part is no expression of its own: the whole is locked
 }
 
+// space is what CEL skips between words, besides comments.
+const space = " \t\r\n\f"
+
 func (r *reader) condition(s string, depth int) Node {
 	r.nodes++
-	s = strings.Trim(s, " \t\r\n\f")
+	s = strings.Trim(s, space)
 	o := scan(s)
 	switch {
 	case o.choice, depth > MaxDepth:
@@ -68,7 +71,7 @@ func (r *reader) condition(s string, depth int) Node {
 		}
 		return n
 	}
-	if rest := strings.TrimLeft(s, "! \t\r\n\f"); len(rest) < len(s) && strings.HasPrefix(rest, "(") && scan(rest).enclosed {
+	if rest := strings.TrimLeft(s, "!"+space); len(rest) < len(s) && strings.HasPrefix(rest, "(") && scan(rest).enclosed {
 		n := r.condition(rest, depth)
 		if strings.Count(s[:len(s)-len(rest)], "!")%2 == 0 {
 			return n
@@ -89,8 +92,12 @@ func (r *reader) condition(s string, depth int) Node {
 	return locked(s)
 }
 
-// lock makes a locked leaf of a part that was not parsed.
+// lock makes a locked leaf of a part that was not parsed, without the
+// parentheses that will be put around it again.
 func (r *reader) lock(s string) Node {
+	for scan(s).enclosed {
+		s = strings.Trim(s[1:len(s)-1], space)
+	}
 	if _, ok := parseCEL(s); !ok {
 		r.lost = true
 	}
