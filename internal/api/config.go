@@ -12,15 +12,18 @@ import (
 
 	"github.com/sallyport/sallyport/ceremonies"
 	"github.com/sallyport/sallyport/engine"
+	"github.com/sallyport/sallyport/engine/lists"
 	"github.com/sallyport/sallyport/events"
 	"github.com/sallyport/sallyport/internal/operators"
 	"github.com/sallyport/sallyport/internal/ruleset"
+	"github.com/sallyport/sallyport/rules"
 )
 
 // Sizes of request bodies in bytes. A larger body is refused before it is read.
 const (
 	MaxBody      = 64 << 10
-	MaxRulesBody = 1 << 20
+	MaxRulesBody = rules.MaxDefinitionBytes
+	MaxListBody  = 64 << 20 // of a list as CSV
 )
 
 // Config is everything the server needs. Fields without a default are required.
@@ -60,6 +63,7 @@ type Config struct {
 	Party      *ceremonies.RelyingParty
 	Tokens     *ceremonies.Tokens
 	Rules      *ruleset.Keeper
+	Lists      *lists.Keeper // brought up to date after a change; nil: others do
 	Operators  *operators.Desk
 	Store      Store
 	Readers    Readers // nil: the log alone
@@ -77,6 +81,7 @@ type Store interface {
 	userStore
 	authenticatorStore
 	ruleStore
+	listStore
 	logStore
 }
 

@@ -489,6 +489,9 @@ func checkDeclared(t *testing.T, method, path string, a answer) {
 	if name, isRef := strings.CutPrefix(r.Ref, "#/components/responses/"); isRef {
 		r = s.Components.Responses[name]
 	}
+	if _, isJSON := r.Content["application/json"]; !isJSON { // a file
+		return
+	}
 	for _, problem := range s.check("answer", r.Content["application/json"].Schema, map[string]any(a.json)) {
 		t.Errorf("%s %s, %d: %s", method, path, a.status, problem)
 	}

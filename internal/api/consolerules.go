@@ -3,101 +3,108 @@ package api
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 
+	"github.com/sallyport/sallyport/internal/ruleset"
 	"github.com/sallyport/sallyport/rules"
 )
 
-// shownVersions is how many published sets the console lists.
-const shownVersions = 100
-
-// wireHead is one published set without its definition.
-type wireHead struct {
-	Number      int      `json:"number"`
-	Author      string   `json:"author"`
-	Note        string   `json:"note,omitempty"`
-	PublishedAt wireTime `json:"publishedAt"`
-}
-
-func headOf(v rules.Version) wireHead {
-	return wireHead{Number: v.Number, Author: v.Author, Note: v.Note, PublishedAt: wireTime(v.PublishedAt)}
-}
-
 // rules is the set in force.
 func (s *Server) rules(k *call) error {
-	version := s.config.Rules.Current().Version()
-	return k.ok(struct {
-		wireHead
-		Definition rules.Definition `json:"definition"`
-	}{headOf(version), whole(version.Definition)})
-}
-
-// whole has no list that would be written as null.
-func whole(d rules.Definition) rules.Definition {
-	actions := make([]rules.ActionRules, len(d.Actions))
-	for i, a := range d.Actions {
-		actions[i] = wholeAction(a)
-	}
-	d.Actions, d.Otherwise = actions, wholeAction(d.Otherwise)
-	return d
-}
-
-func wholeAction(a rules.ActionRules) rules.ActionRules {
-	if a.Rules == nil {
-		a.Rules = []rules.Rule{}
-	}
-	return a
+	return k.ok(ruleSetOf(s.config.Rules.Current().Version()))
 }
 
 // ruleVersions lists the newest published sets.
 func (s *Server) ruleVersions(k *call) error {
-	ctx, cancel := k.within()
-	defer cancel()
-	versions, err := s.config.Store.RuleVersions(ctx, shownVersions)
+	heads, err := s.versions(k)
 	if err != nil {
-		return fmt.Errorf("list rule sets: %w", err)
-	}
-	heads := make([]wireHead, len(versions))
-	for i, v := range versions {
-		heads[i] = headOf(v)
+		return err
 	}
 	return k.ok(struct {
 		Versions []wireHead `json:"versions"`
 	}{heads})
 }
 
-// rulesCheck compiles a definition without publishing it.
+// ruleVersion is one published set.
+func (s *Server) ruleVersion(k *call) error {
+	number, err := numbered("number", k.QueryParam("number"))
+	if err != nil {
+		return err
+	}
+	version, err := s.version(k, number)
+	if err != nil {
+		return err
+	}
+	return k.ok(ruleSetOf(version))
+}
+
+// rulesDiff says what changed between two sets.
+func (s *Server) rulesDiff(k *call) error {
+	from, err := numbered("from", k.QueryParam("from"))
+	if err != nil {
+		return err
+	}
+	to, err := numbered("to", k.QueryParam("to"))
+	if err != nil {
+		return err
+	}
+	return s.diff(k, from, to)
+}
+
+// rulesCheck compiles and analyses a definition without publishing it.
 func (s *Server) rulesCheck(k *call) error {
+	definition, err := k.definitionJSON()
+	if err != nil {
+		return err
+	}
+	return s.check(k, definition)
+}
+
+// rulesTest runs the tests of a definition.
+func (s *Server) rulesTest(k *call) error {
+	definition, err := k.definitionJSON()
+	if err != nil {
+		return err
+	}
+	return s.test(k, definition)
+}
+
+func (k *call) definitionJSON() (rules.Definition, error) {
+	b, err := k.body(MaxRulesBody)
+	if err != nil {
+		return rules.Definition{}, err
+	}
+	defer putBuffer(b)
+	return rules.ParseJSON(b.Bytes())
+}
+
+// decodeLarge reads a body that holds a definition.
+func (k *call) decodeLarge(v any) error {
 	b, err := k.body(MaxRulesBody)
 	if err != nil {
 		return err
 	}
 	defer putBuffer(b)
-	definition, err := rules.ParseJSON(b.Bytes())
-	if err != nil {
-		return err
+	if err := json.Unmarshal(b.Bytes(), v); err != nil {
+		return jsonError(b.Bytes(), err)
 	}
-	return k.ok(problemsOf(rules.Check(definition)))
+	return nil
 }
 
 // rulesPublish makes a definition the next set, unless somebody else published
 // one since it was loaded.
 func (s *Server) rulesPublish(k *call) error {
-	b, err := k.body(MaxRulesBody)
-	if err != nil {
-		return err
-	}
-	defer putBuffer(b)
 	var request struct {
 		Base       *int            `json:"base"`
 		Note       string          `json:"note"`
 		Definition json.RawMessage `json:"definition"`
 	}
-	if err := json.Unmarshal(b.Bytes(), &request); err != nil {
-		return jsonError(b.Bytes(), err)
+	if err := k.decodeLarge(&request); err != nil {
+		return err
 	}
-	note := strings.TrimSpace(request.Note)
+	note, err := noteOf(request.Note)
 	switch {
+	case err != nil:
+		return err
 	case request.Base == nil || *request.Base < 0:
 		return invalidField("base", "must be the number of the rule set that was edited.")
 	case note == "":
@@ -105,20 +112,37 @@ func (s *Server) rulesPublish(k *call) error {
 	case len(request.Definition) == 0:
 		return invalidField("definition", "is missing.")
 	}
-	if err := checkText("note", note, maxNote); err != nil {
-		return err
-	}
 	definition, err := rules.ParseJSON(request.Definition)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := k.within()
+	ctx, cancel := k.withinCostly()
 	defer cancel()
-	published, err := s.config.Rules.Publish(ctx, *request.Base, definition, "operator:"+k.operator.ID, note)
+	published, err := s.config.Rules.Publish(ctx, *request.Base, definition, k.by(), note)
 	if err != nil {
 		return fmt.Errorf("publish rules: %w", err)
 	}
 	return k.ok(headOf(published))
+}
+
+// rulesRollBack makes an older set's definition the next set.
+func (s *Server) rulesRollBack(k *call) error {
+	var request struct {
+		Number int    `json:"number"`
+		Base   *int   `json:"base"`
+		Note   string `json:"note"`
+	}
+	if err := k.decodeExactly(&request); err != nil {
+		return err
+	}
+	if request.Number < 1 {
+		return invalidField("number", "must be the number of a rule set.")
+	}
+	base := ruleset.Latest
+	if request.Base != nil {
+		base = *request.Base
+	}
+	return s.rollBack(k, request.Number, base, request.Note)
 }
 
 // vocabulary lists what a condition may read.

@@ -133,24 +133,21 @@ type wireStep struct {
 
 // decision is one decision with its facts and every step since.
 func (s *Server) decision(k *call) error {
-	id := events.ActionID{User: events.UserID(k.QueryParam("user")), Code: k.QueryParam("action"), Key: k.QueryParam("key")}
-	for field, value := range map[string]string{"user": string(id.User), "action": id.Code, "key": id.Key} {
-		if err := checkID(field, value); err != nil {
-			return err
-		}
+	id, err := k.queriedAction()
+	if err != nil {
+		return err
 	}
 	ctx, cancel := k.within()
 	defer cancel()
-	ask := func(ctx context.Context, r events.Reader) ([]events.Event, error) { return r.Story(ctx, id) }
-	story, source, err := read(ctx, s, ask)
-	if err == nil && len(story) == 0 && source == FromArchive { // too young for the archive
-		source = FromLog
-		story, err = ask(ctx, s.config.LogReader)
-	}
+	story, source, err := s.story(ctx, id)
 	if err != nil {
-		return fmt.Errorf("read decision: %w", err)
+		return err
 	}
-	decision, facts, err := s.decided(story)
+	decision, encoded, err := decided(story)
+	if err != nil {
+		return err
+	}
+	facts, err := s.factsOf(k, decision, encoded)
 	if err != nil {
 		return err
 	}
@@ -168,8 +165,9 @@ func (s *Server) decision(k *call) error {
 	}{decision, source, facts, steps})
 }
 
-// decided finds the decision in a story, in its newest state, and its facts.
-func (s *Server) decided(story []events.Event) (wireDecision, []rules.FactValue, error) {
+// decided finds the decision in a story, in its newest state, and its facts as
+// they were recorded; nil once they are erased.
+func decided(story []events.Event) (wireDecision, []byte, error) {
 	for _, e := range story {
 		if e.Kind != events.KindActionTracked {
 			continue
@@ -189,17 +187,27 @@ func (s *Server) decided(story []events.Event) (wireDecision, []rules.FactValue,
 			Enrolled: tracked.Enrolled, Country: tracked.Country, IP: personal[events.PersonalIP],
 			UserAgent: personal[events.PersonalUserAgent], Micros: tracked.Micros,
 		})
-		if err != nil {
-			return wireDecision{}, nil, err
-		}
-		definition := s.config.Rules.Current().Version().Definition
-		facts, err := rules.ListFacts([]byte(personal[events.PersonalFacts]), &definition)
-		if err != nil {
-			return wireDecision{}, nil, fmt.Errorf("read facts of %s: %w", e.Position, err)
-		}
-		return decision, append([]rules.FactValue{}, facts...), nil
+		return decision, []byte(personal[events.PersonalFacts]), err
 	}
 	return wireDecision{}, nil, notFound("There is no decision about this user, action and key, or it is older than what is kept.")
+}
+
+// factsOf shows a decision's facts by the declarations of the set that decided,
+// or of the one in force when that set is not there.
+func (s *Server) factsOf(k *call, d wireDecision, encoded []byte) ([]rules.FactValue, error) {
+	version, err := s.version(k, d.Set)
+	var gone *Error
+	if errors.As(err, &gone) && gone.Code == codeNotFound {
+		version, err = s.config.Rules.Current().Version(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	facts, err := rules.ListFacts(encoded, &version.Definition)
+	if err != nil {
+		return nil, fmt.Errorf("read facts of %s: %w", d.Position, err)
+	}
+	return append([]rules.FactValue{}, facts...), nil
 }
 
 func newestState(story []events.Event) events.ActionState {

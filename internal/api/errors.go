@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport/sallyport/engine"
 	"github.com/sallyport/sallyport/events"
 	"github.com/sallyport/sallyport/internal/operators"
+	"github.com/sallyport/sallyport/internal/ruleset"
 	"github.com/sallyport/sallyport/rules"
 )
 
@@ -31,6 +32,8 @@ const (
 	codeTooLarge    = "payload_too_large"
 	codeMediaType   = "unsupported_media_type"
 	codeForbidden   = "forbidden"
+	codeApproval    = "approval_required"
+	codeTestsFailed = "tests_failed"
 	codeUnavailable = "unavailable"
 	codeInternal    = "internal_error"
 )
@@ -103,6 +106,9 @@ func asError(err error) *Error {
 		input   *engine.InputError
 		move    *engine.MoveError
 		compile *rules.CompileError
+		tests   *ruleset.TestsError
+		since   *ruleset.ConflictError
+		old     *ruleset.UnreadableError
 	)
 	switch {
 	case errors.As(err, &answer):
@@ -124,6 +130,15 @@ func asError(err error) *Error {
 		return &Error{
 			Status: http.StatusBadRequest, Code: codeInvalid, Cause: err, Details: compile.Problems,
 			Description: "The rule set was not published because it does not compile: " + firstProblem(compile.Problems),
+		}
+	case errors.As(err, &tests):
+		return failedTests(tests)
+	case errors.As(err, &since):
+		return overtaken(since)
+	case errors.As(err, &old):
+		return &Error{
+			Status: http.StatusConflict, Code: codeConflict, Cause: err, Details: old.Err.Problems,
+			Description: "Rule set " + strconv.Itoa(old.Number) + " cannot be used by this version of Sallyport any more: " + firstProblem(old.Err.Problems),
 		}
 	case errors.Is(err, engine.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &Error{
@@ -148,6 +163,10 @@ var sentinels = []struct {
 }{
 	{engine.ErrNotFound, http.StatusNotFound, codeNotFound, "There is no such object."},
 	{engine.ErrConflict, http.StatusConflict, codeConflict, "Somebody else changed this in the meantime. Load it again and repeat your change."},
+	{ruleset.ErrApprovalRequired, http.StatusConflict, codeApproval, "Somebody who did not work on it must approve this rule set first. Save it as a draft and let another operator approve it in the console."},
+	{ruleset.ErrOwnDraft, http.StatusForbidden, codeForbidden, "You have worked on this draft. Somebody else must approve it."},
+	{ruleset.ErrNoPerson, http.StatusForbidden, codeForbidden, "Only an operator can approve a draft, in the console."},
+	{ruleset.ErrInForce, http.StatusConflict, codeConflict, "This rule set is in force already."},
 	{ceremonies.ErrNoAction, http.StatusNotFound, codeNotFound, "There is no such action."},
 	{ceremonies.ErrCredentialExists, http.StatusConflict, codeConflict, "A passkey with this credentialId is registered already."},
 	{events.ErrCursor, http.StatusBadRequest, codeInvalid, "The cursor is not one that an earlier page returned. Leave it out to begin with the first page."},
@@ -214,6 +233,35 @@ var refusalTexts = map[string]string{
 	ceremonies.ReasonUserNotVerified:   "The passkey did not verify the user. Screen lock, fingerprint, face or PIN is required.",
 	ceremonies.ReasonCredentialExists:  "This passkey is registered already.",
 	ceremonies.ReasonForeignCredential: "This passkey belongs to somebody else.",
+}
+
+// failedTests names the tests that keep a rule set from being published.
+func failedTests(e *ruleset.TestsError) *Error {
+	answer := &Error{
+		Status: http.StatusBadRequest, Code: codeTestsFailed, Cause: e,
+		Description: "The rule set was not published because " + strconv.Itoa(len(e.Failed)) + " of its " + plural(e.Of, "test") + " failed.",
+	}
+	for _, t := range e.Failed[:min(len(e.Failed), rules.MaxProblems)] {
+		answer.Details = append(answer.Details, rules.Problem{Field: "tests", Rule: t.WantRule, Message: strconv.Quote(t.Name) + ": " + t.Message})
+	}
+	return answer
+}
+
+// overtaken says who published what since the set that was edited.
+func overtaken(e *ruleset.ConflictError) *Error {
+	answer := &Error{
+		Status: http.StatusConflict, Code: codeConflict, Cause: e,
+		Description: "Rule set " + strconv.Itoa(e.Current.Number) + " by " + e.Current.Author + " has come into force since rule set " +
+			strconv.Itoa(e.Base) + ", which was edited. Take its " + plural(len(e.Changes), "change") + " into account and try again.",
+	}
+	for _, c := range e.Changes[:min(len(e.Changes), rules.MaxProblems)] {
+		p := rules.Problem{Field: c.Part, Message: c.String()}
+		if c.Part == "rule" {
+			p.Rule = c.Name
+		}
+		answer.Details = append(answer.Details, p)
+	}
+	return answer
 }
 
 func firstProblem(problems []rules.Problem) string {

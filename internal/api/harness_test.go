@@ -74,6 +74,12 @@ type world struct {
 // start starts a server; change may adjust its configuration.
 func start(t *testing.T, change ...func(*api.Config)) *world {
 	t.Helper()
+	return startWith(t, ruleset.Config{}, change...)
+}
+
+// startWith starts a server whose rule sets are kept in a certain way.
+func startWith(t *testing.T, keep ruleset.Config, change ...func(*api.Config)) *world {
+	t.Helper()
 	w := &world{t: t, now: time.Now().UTC()}
 	ctx := context.Background()
 	var err error
@@ -89,7 +95,7 @@ func start(t *testing.T, change ...func(*api.Config)) *world {
 	definition, err := rules.ParseYAML([]byte(testRules))
 	must()
 	logger := slog.New(slog.NewJSONHandler(&lockedWriter{w: w}, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	w.rules, err = ruleset.Open(ctx, w.store, ruleset.Config{First: definition, Log: logger, Now: w.clock})
+	w.rules, err = ruleset.Open(ctx, w.store, ruleset.Config{First: definition, Approval: keep.Approval, Log: logger, Now: w.clock})
 	must()
 	source, err := signals.Open(signals.Config{})
 	must()

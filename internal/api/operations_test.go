@@ -11,51 +11,6 @@ import (
 	"github.com/sallyport/sallyport/internal/api"
 )
 
-func TestRulesArePublishedWithTheManagementAPI(t *testing.T) {
-	w := start(t)
-	manage := func(method, path, body string) answer {
-		return w.do(request{
-			method: method, path: "/v1/management" + path, auth: basic(managerWord), body: body,
-			header: http.Header{"Content-Type": {"application/yaml"}},
-		})
-	}
-	exported := manage("GET", "/rule-sets/current", "").ok()
-	if exported.header.Get("X-Sallyport-Rule-Set") != "1" || exported.header.Get("Content-Type") != "application/yaml" {
-		t.Errorf("header %v", exported.header)
-	}
-	changed := strings.Replace(exported.text, "custom.amount == 13", "custom.amount == 14", 1)
-	if a := manage("POST", "/rule-sets?note=thirteen+is+fine&base=1", changed).ok(); a.get("number") != 2.0 {
-		t.Errorf("published %s", a.text)
-	}
-	w.wantEvents(events.KindRuleSetPublished)
-	if again := manage("GET", "/rule-sets/current", "").ok(); again.text != changed {
-		t.Errorf("exported again:\n%s\nwant:\n%s", again.text, changed)
-	}
-	if state := w.track("ann", "k", 13).str("state"); state != "ALLOW" {
-		t.Errorf("the new set does not decide: %s", state)
-	}
-	w.newEvents()
-	manage("POST", "/rule-sets?base=1", changed).refused(409, "conflict")
-	manage("POST", "/rule-sets?base=x", changed).refused(400, "invalid_request")
-	manage("POST", "/rule-sets", strings.Repeat("#", api.MaxRulesBody+1)).refused(413, "payload_too_large")
-	broken := strings.Replace(changed, "custom.amount == 14", "custom.amuont == 14", 1)
-	for name, text := range map[string]string{"a condition": broken, "YAML": "actions: [", "a key": "nothing: 1\n", "no text": ""} {
-		if a := manage("POST", "/rule-sets", text).refused(400, "invalid_request"); a.str("details.0.message") == "" {
-			t.Errorf("%s: %s", name, a.text)
-		}
-		if a := manage("POST", "/rule-sets/check", text).ok(); a.str("problems.0.message") == "" {
-			t.Errorf("%s: %s", name, a.text)
-		}
-	}
-	if a := manage("POST", "/rule-sets/check", changed).ok(); strings.TrimSpace(a.text) != `{"problems":[]}` {
-		t.Errorf("check: %s", a.text)
-	}
-	w.wantEvents()
-	if a := manage("POST", "/rule-sets", changed).ok(); a.get("number") != 3.0 { // whatever is in force
-		t.Errorf("published %s", a.text)
-	}
-}
-
 func TestReadiness(t *testing.T) {
 	lag := uint64(7)
 	state := map[string]api.State{"log": api.OK}

@@ -22,6 +22,7 @@ type Server struct {
 	origins    map[string]bool // allowed, the public one included
 	secure     bool            // the public address is https
 	limits     *limiter
+	turns      chan struct{} // of costly calls, see costly
 	metrics    *metrics
 
 	crossOrigin *http.CrossOriginProtection // for the console
@@ -39,6 +40,7 @@ func New(config Config) (*Server, error) {
 		origins:    map[string]bool{config.PublicURL: true},
 		secure:     strings.HasPrefix(config.PublicURL, "https://"),
 		limits:     newLimiter(config.Limits, config.Now),
+		turns:      make(chan struct{}, costlyAtOnce),
 
 		crossOrigin: http.NewCrossOriginProtection(),
 	}

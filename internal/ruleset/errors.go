@@ -37,8 +37,9 @@ func (e *TestsError) Error() string {
 // ConflictError means that another set than the one that was edited is in force.
 // It is an engine.ErrConflict that says what happened in between.
 type ConflictError struct {
-	Base    int           // number of the set that was edited
-	Current rules.Version // the set in force, without its definition
+	Base    int            // number of the set that was edited
+	Current rules.Version  // the set in force, without its definition
+	Changes []rules.Change // from the set that was edited to the one in force
 }
 
 // Error names both sets.

@@ -39,6 +39,7 @@ type Store interface {
 	// another revision, engine.ErrNotFound when it is gone.
 	PublishRules(ctx context.Context, base int, v rules.Version, draft string, revision int) (rules.Version, error)
 	DraftStore
+	ListStore
 }
 
 // Config says how rule sets are kept.

@@ -4,11 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/engine"
+	"github.com/sallyport/sallyport/engine/lists"
 	"github.com/sallyport/sallyport/rules"
 )
+
+// ListStore knows which lists there are. internal/store implements it.
+type ListStore interface {
+	Lists(ctx context.Context) ([]lists.Head, error)
+	// CreateList makes an empty list; engine.ErrConflict when there is one of that
+	// name.
+	CreateList(ctx context.Context, head lists.Head, by string) (lists.Head, error)
+}
 
 // publication is a definition on its way into force.
 type publication struct {
@@ -67,6 +77,9 @@ func (k *Keeper) publishOnce(ctx context.Context, p publication) (rules.Version,
 	if err := failing(set.RunTests()); err != nil {
 		return rules.Version{}, err
 	}
+	if err := k.haveLists(ctx, p.definition.Lists, p.author); err != nil {
+		return rules.Version{}, err
+	}
 	published, err := k.store.PublishRules(ctx, number, set.Version(), p.draft, p.revision)
 	if errors.Is(err, engine.ErrConflict) {
 		return rules.Version{}, k.conflict(ctx, number)
@@ -102,6 +115,99 @@ func (k *Keeper) conflict(ctx context.Context, base int) error {
 		return errors.Join(plain, err)
 	}
 	e := &ConflictError{Base: base, Current: current}
+	if edited, err := k.store.RulesVersion(ctx, base); err == nil {
+		e.Changes = rules.Diff(&edited.Definition, &current.Definition)
+	} else if !errors.Is(err, engine.ErrNotFound) {
+		return errors.Join(plain, err)
+	}
 	e.Current.Definition = rules.Definition{}
 	return e
+}
+
+// haveLists creates the declared lists that are missing, so that no rule of a
+// set in force tests a list that nobody can fill.
+func (k *Keeper) haveLists(ctx context.Context, declared []rules.List, by string) error {
+	if len(declared) == 0 {
+		return nil
+	}
+	there, err := k.store.Lists(ctx)
+	if err != nil {
+		return fmt.Errorf("read lists: %w", err)
+	}
+	if problems := listProblems(declared, there); len(problems) > 0 {
+		return fmt.Errorf("compare lists: %w", &rules.CompileError{Problems: problems})
+	}
+	for _, l := range declared {
+		if slices.ContainsFunc(there, func(h lists.Head) bool { return h.Name == l.Name }) {
+			continue
+		}
+		_, err := k.store.CreateList(ctx, lists.Head{Name: l.Name, Type: l.Type, Description: l.Description}, by)
+		if err != nil && !errors.Is(err, engine.ErrConflict) { // else another node was first
+			return fmt.Errorf("create list %s: %w", l.Name, err)
+		}
+	}
+	return nil
+}
+
+// listProblems are the lists that are declared with another type than they have.
+func listProblems(declared []rules.List, there []lists.Head) []rules.Problem {
+	var problems []rules.Problem
+	for i, l := range declared {
+		for _, h := range there {
+			if h.Name == l.Name && h.Type != l.Type {
+				problems = append(problems, rules.Problem{
+					Field:   fmt.Sprintf("lists[%d].type", i),
+					Message: fmt.Sprintf("the list %s is of type %s, not %s", l.Name, h.Type, l.Type),
+				})
+			}
+		}
+	}
+	return problems
+}
+
+// MissingList is the kind of a finding: a list that is declared is not there yet.
+const MissingList rules.FindingKind = "missing-list"
+
+// Report is what is known of a definition before it is published.
+type Report struct {
+	Problems []rules.Problem    // why it cannot be published, besides its tests
+	Findings []rules.Finding    // what is probably not meant; none while it does not compile
+	Tests    []rules.TestResult // of its own tests, in their order; none while it does not compile
+}
+
+// Publishable reports whether nothing but an approval can be missing.
+func (r Report) Publishable() bool { return len(r.Problems) == 0 && failing(r.Tests) == nil }
+
+// Check finds out what is wrong with a definition, what is probably not meant,
+// and whether its tests pass.
+func (k *Keeper) Check(ctx context.Context, d rules.Definition) (Report, error) {
+	var report Report
+	set, err := rules.Compile(rules.Version{Definition: d})
+	var compile *rules.CompileError
+	if errors.As(err, &compile) {
+		report.Problems = compile.Problems
+		return report, nil
+	}
+	if err != nil {
+		return Report{}, fmt.Errorf("check rule set: %w", err)
+	}
+	report.Findings = rules.Analyze(set)
+	report.Tests = set.RunTests()
+	if len(d.Lists) == 0 {
+		return report, nil
+	}
+	there, err := k.store.Lists(ctx)
+	if err != nil {
+		return Report{}, fmt.Errorf("check lists: %w", err)
+	}
+	report.Problems = listProblems(d.Lists, there)
+	for i, l := range d.Lists {
+		if !slices.ContainsFunc(there, func(h lists.Head) bool { return h.Name == l.Name }) {
+			report.Findings = append(report.Findings, rules.Finding{
+				Kind: MissingList, Path: fmt.Sprintf("lists[%d]", i),
+				Message: fmt.Sprintf("the list %s is not there yet; publishing creates it, empty", l.Name),
+			})
+		}
+	}
+	return report, nil
 }
