@@ -53,7 +53,7 @@ func (w *Windows) Run(ctx context.Context) error {
 	if f.writing {
 		f.noteSnapshot(ctx, <-f.wrote)
 	}
-	if b := w.live.Load(); b != nil && w.config.Path != "" && b.at() != f.snapshot {
+	if b := w.live.Load(); b != nil && w.config.Path != "" && f.worthWriting(b) {
 		if err := b.write(w.config.Path); err != nil {
 			return fmt.Errorf("write the snapshot of the metrics: %w", err)
 		}
@@ -107,10 +107,16 @@ func (f *follower) step(ctx context.Context) {
 		f.swept = now
 		b.sweep(now)
 	}
-	if f.config.Path != "" && now.Sub(f.written).Abs() >= f.config.SnapshotEvery && b.at() != f.snapshot {
+	if f.config.Path != "" && now.Sub(f.written).Abs() >= f.config.SnapshotEvery && f.worthWriting(b) {
 		f.written, f.writing = now, true
 		go func() { f.wrote <- b.write(f.config.Path) }()
 	}
+}
+
+// worthWriting tells whether a snapshot would hold what the last one does not.
+func (f *follower) worthWriting(b *board) bool {
+	at := b.at()
+	return at.Seq > 0 && at != f.snapshot
 }
 
 func (f *follower) noteSnapshot(ctx context.Context, err error) {
