@@ -15,6 +15,9 @@ import (
 
 // Account implements ceremonies.Store.
 func (s *Store) Account(ctx context.Context, user events.UserID) (ceremonies.Account, error) {
+	if unstorable(string(user)) {
+		return ceremonies.Account{User: user}, nil
+	}
 	q := s.read(ctx)
 	a := ceremonies.Account{User: user, Known: true}
 	var created int64
@@ -35,6 +38,9 @@ func (s *Store) Account(ctx context.Context, user events.UserID) (ceremonies.Acc
 
 // Action implements ceremonies.Store.
 func (s *Store) Action(ctx context.Context, id events.ActionID) (ceremonies.Action, error) {
+	if unstorable(string(id.User), id.Code, id.Key) {
+		return ceremonies.Action{}, ceremonies.ErrNoAction
+	}
 	a := ceremonies.Action{ActionID: id}
 	var created, proven int64
 	var data, body []byte

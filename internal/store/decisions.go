@@ -22,6 +22,9 @@ func (s *Store) Decisions(ctx context.Context, f events.Filter) (events.Page[eve
 	case limit < 0 || limit > events.MaxPage:
 		return events.Page[events.Decision]{}, &engine.InputError{Field: "limit", Message: fmt.Sprintf("must be between 1 and %d", events.MaxPage)}
 	}
+	if unstorable(string(f.User), f.Action, f.Outcome) {
+		return events.Page[events.Decision]{Items: []events.Decision{}}, nil
+	}
 	c, err := s.decisionConditions(ctx, f)
 	if err != nil {
 		return events.Page[events.Decision]{}, fmt.Errorf("read decisions: %w", err)
@@ -107,6 +110,9 @@ func scanDecision(scan func(...any) error) (d events.Decision, place int64, err 
 
 // Story implements events.Reader over the log.
 func (s *Store) Story(ctx context.Context, id events.ActionID) ([]events.Event, error) {
+	if unstorable(string(id.User), id.Code, id.Key) {
+		return nil, nil
+	}
 	story, err := s.events(ctx, `WHERE e.place IN (
 			SELECT place FROM actions WHERE user_id = $1 AND action = $2 AND action_key = $3
 			UNION ALL

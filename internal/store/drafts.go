@@ -53,6 +53,9 @@ func (s *Store) Drafts(ctx context.Context) ([]ruleset.Draft, error) {
 
 // Draft reads one draft, or engine.ErrNotFound.
 func (s *Store) Draft(ctx context.Context, id string) (d ruleset.Draft, err error) {
+	if unstorable(id) {
+		return ruleset.Draft{}, fmt.Errorf("read draft: %w", engine.ErrNotFound)
+	}
 	err = s.snapshot(ctx, func(q querier) error {
 		d, err = draft(q, id)
 		if err != nil {

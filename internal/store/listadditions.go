@@ -9,26 +9,24 @@ import (
 
 	"github.com/sallyport/sallyport/engine"
 	"github.com/sallyport/sallyport/engine/lists"
+	"github.com/sallyport/sallyport/rules"
 )
 
 // additionsLogged is how often dropped additions are logged at most.
 const additionsLogged = time.Minute
 
-// addToLists adds what rules add, in one version of the lists. It returns the
-// names of the lists that could not take an item: there is no such list, it is of
-// another type, or lists are full. The decision stays what it is.
+// addToLists adds what rules add, in one version of the lists. A list that is not
+// there is made, as the rule set declares it. It returns the names of the lists
+// that could not take an item: they are of another type, or there are too many
+// lists or items. The decision stays what it is.
 func addToLists(t *tx, additions []engine.ListAddition, at int64) (dropped []string, err error) {
 	var version int64
 	for _, a := range additions {
-		l, err := readList(t, a.List)
-		if err != nil && !errors.Is(err, engine.ErrNotFound) {
+		l, value, refusal, err := receiver(t, a, at)
+		if err != nil {
 			return nil, err
 		}
-		value := ""
-		if err == nil {
-			value, err = lists.CanonicalAddition(l.Type, a.Value)
-		}
-		if err != nil || len(a.Rule) > maxName || unstorable(a.Rule) {
+		if refusal != nil {
 			dropped = append(dropped, a.List)
 			continue
 		}
@@ -49,7 +47,7 @@ func addToLists(t *tx, additions []engine.ListAddition, at int64) (dropped []str
 				continue
 			}
 		}
-		if version == 0 {
+		if version == 0 || version < l.Version {
 			if version, err = nextListVersion(t, 1, 0); err != nil {
 				return nil, err
 			}
@@ -59,6 +57,27 @@ func addToLists(t *tx, additions []engine.ListAddition, at int64) (dropped []str
 		}
 	}
 	return dropped, nil
+}
+
+// receiver is the list that an item is for, and the item's canonical value.
+func receiver(t *tx, a engine.ListAddition, at int64) (l list, value string, refusal, err error) {
+	if unstorable(a.List, a.Rule) || len(a.Rule) > maxName {
+		return l, "", &engine.InputError{Field: "additions", Message: "cannot be stored"}, nil
+	}
+	l, err = readList(t, a.List)
+	if errors.Is(err, engine.ErrNotFound) && rules.IsListName(a.List) && isListType(a.Type) {
+		l, refusal, err = createList(t, lists.Head{Name: a.List, Type: a.Type, Title: a.List}, RuleAuthor+a.Rule, instant(at))
+	}
+	switch {
+	case errors.Is(err, engine.ErrNotFound):
+		return l, "", err, nil
+	case err != nil || refusal != nil:
+		return l, "", refusal, err
+	case a.Type != "" && a.Type != l.Type:
+		return l, "", engine.ErrConflict, nil
+	}
+	value, refusal = lists.CanonicalAddition(l.Type, a.Value)
+	return l, value, refusal, nil
 }
 
 // RuleAuthor stands before the id of a rule that is the author of an item.
@@ -136,7 +155,7 @@ func (s *Store) dropped(names []string) {
 	if since := now.Sub(c.logged); since >= 0 && since < additionsLogged {
 		return
 	}
-	s.logger.Warn("rules add to a list that is not there, has another type or is full; the decisions stand",
+	s.logger.Warn("rules add to a list that has another type or cannot grow; the decisions stand",
 		"list", names[0], "dropped", c.count)
 	c.count, c.logged = 0, now
 }

@@ -133,60 +133,65 @@ func (s *Store) CreateList(ctx context.Context, head lists.Head, by string) (lis
 	if !rules.IsListName(head.Name) {
 		in.refuse("name", "has to begin with a letter and to consist of a to z, 0 to 9 and _, at most 64 characters")
 	}
-	switch head.Type {
-	case rules.ListOfStrings, rules.ListOfNumbers, rules.ListOfRanges:
-	default:
+	if !isListType(head.Type) {
 		in.refuse("type", "has to be %s, %s or %s", rules.ListOfStrings, rules.ListOfNumbers, rules.ListOfRanges)
 	}
 	if in.err != nil {
 		return lists.Head{}, in.err
 	}
 	now := instant(micros(s.now()))
-	var created lists.Head
+	var created list
 	var answer error
 	err := s.write(ctx, func(t *tx) error {
-		answer = nil
 		_, err := readList(t, head.Name)
-		if err == nil {
+		switch {
+		case err == nil:
 			answer = engine.ErrConflict
 			return nil
-		}
-		if !errors.Is(err, engine.ErrNotFound) {
+		case !errors.Is(err, engine.ErrNotFound):
 			return err
 		}
-		var count int
-		if err := t.get("SELECT COUNT(*) FROM lists WHERE NOT dropped", nil, &count); err != nil {
-			return err
-		}
-		if count >= MaxLists {
-			answer = &engine.InputError{Field: "name", Message: fmt.Sprintf("there are %d lists already; drop one first", count)}
-			return nil
-		}
-		version, err := nextListVersion(t, 1, 0)
-		if err != nil {
-			return err
-		}
-		storage, err := newStorage(t, true, now)
-		if err != nil {
-			return err
-		}
-		created = lists.Head{
-			Name: head.Name, Type: head.Type, Title: head.Title, Description: head.Description, Version: version, ChangedAt: now,
-		}
-		if _, err := t.exec(`INSERT INTO lists (name, type, title, description, items, removed, version, changed_at, storage, base, dropped)
-			VALUES ($1, $2, $3, $4, 0, 0, $5, $6, $7, $5, $8)
-			ON CONFLICT (name) DO UPDATE SET type = excluded.type, title = excluded.title, description = excluded.description,
-				items = 0, removed = 0, version = excluded.version, changed_at = excluded.changed_at, storage = excluded.storage,
-				base = excluded.base, dropped = excluded.dropped`,
-			head.Name, string(head.Type), head.Title, head.Description, version, micros(now), storage, false); err != nil {
-			return err
-		}
-		return logList(t, events.ListChanged{List: head.Name, Version: version, Type: string(head.Type), By: by}, now)
+		created, answer, err = createList(t, head, by, now)
+		return err
 	})
 	if err := ended("create list", err, answer); err != nil {
 		return lists.Head{}, err
 	}
-	return created, nil
+	return created.Head, nil
+}
+
+// createList makes a list that is not there, unless there are too many.
+func createList(t *tx, head lists.Head, by string, now time.Time) (l list, refusal, err error) {
+	var count int
+	if err := t.get("SELECT COUNT(*) FROM lists WHERE NOT dropped", nil, &count); err != nil {
+		return l, nil, err
+	}
+	if count >= MaxLists {
+		return l, &engine.InputError{Field: "name", Message: fmt.Sprintf("there are %d lists already; drop one first", count)}, nil
+	}
+	version, err := nextListVersion(t, 1, 0)
+	if err != nil {
+		return l, nil, err
+	}
+	l = list{base: version, Head: lists.Head{
+		Name: head.Name, Type: head.Type, Title: head.Title, Description: head.Description, Version: version, ChangedAt: now,
+	}}
+	if l.storage, err = newStorage(t, true, now); err != nil {
+		return l, nil, err
+	}
+	if _, err := t.exec(`INSERT INTO lists (name, type, title, description, items, removed, version, changed_at, storage, base, dropped)
+		VALUES ($1, $2, $3, $4, 0, 0, $5, $6, $7, $5, $8)
+		ON CONFLICT (name) DO UPDATE SET type = excluded.type, title = excluded.title, description = excluded.description,
+			items = 0, removed = 0, version = excluded.version, changed_at = excluded.changed_at, storage = excluded.storage,
+			base = excluded.base, dropped = excluded.dropped`,
+		l.Name, string(l.Type), l.Title, l.Description, version, micros(now), l.storage, false); err != nil {
+		return l, nil, err
+	}
+	return l, nil, logList(t, events.ListChanged{List: l.Name, Version: version, Type: string(l.Type), By: by}, now)
+}
+
+func isListType(typ rules.ListType) bool {
+	return typ == rules.ListOfStrings || typ == rules.ListOfNumbers || typ == rules.ListOfRanges
 }
 
 // DescribeList sets the title and the description of a list, or returns

@@ -18,6 +18,9 @@ import (
 
 // Recorded implements engine.Recorder.
 func (s *Store) Recorded(ctx context.Context, id events.ActionID) (engine.Decision, bool, error) {
+	if unstorable(string(id.User), id.Code, id.Key) {
+		return engine.Decision{}, false, nil
+	}
 	d, err := recorded(s.quick(ctx), id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return engine.Decision{}, false, nil
@@ -107,12 +110,14 @@ func (s *Store) Record(ctx context.Context, r engine.Recording) (engine.Decision
 		if d.Generation, err = meet(t, r, at); err != nil {
 			return fmt.Errorf("record user: %w", err)
 		}
-		if len(r.Additions) > 0 {
-			if dropped, err = addToLists(t, r.Additions, at); err != nil {
-				return fmt.Errorf("add to lists: %w", err)
-			}
+		// The event stands where the action's row says, so it comes before others.
+		if err := t.log(r.Event); err != nil {
+			return err
 		}
-		return t.log(r.Event)
+		if len(r.Additions) > 0 {
+			dropped, err = addToLists(t, r.Additions, at)
+		}
+		return err
 	})
 	if err != nil {
 		return engine.Decision{}, err

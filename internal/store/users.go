@@ -23,6 +23,9 @@ const userColumns = `id, email, email_verified, phone, phone_verified, username,
 
 // User reads one user and reports whether there is one.
 func (s *Store) User(ctx context.Context, id events.UserID) (engine.User, bool, error) {
+	if unstorable(string(id)) {
+		return engine.User{}, false, nil
+	}
 	u, err := user(s.read(ctx), id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return engine.User{}, false, nil
@@ -58,6 +61,12 @@ func (s *Store) Users(ctx context.Context, filter engine.UserFilter) (users []en
 		limit = defaultUsers
 	case limit < 0 || limit > maxUsers:
 		return nil, "", &engine.InputError{Field: "limit", Message: fmt.Sprintf("must be between 1 and %d", maxUsers)}
+	}
+	if unstorable(filter.Email, filter.PhoneNumber, filter.Username) {
+		return []engine.User{}, "", nil
+	}
+	if unstorable(string(filter.After)) {
+		return nil, "", &engine.InputError{Field: "lastEvaluatedUserId", Message: "is not one that an earlier page returned"}
 	}
 	var c conditions
 	for _, f := range []struct{ column, value string }{
