@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"strings"
+	"unicode"
 )
 
 // crawlers recognise user agents of programs: crawlers, monitors, libraries and
@@ -126,12 +127,9 @@ type anchored struct {
 // expand lists the texts that a pattern stands for, and reports false when they
 // are too many or it is not sure.
 func expand(r *syntax.Regexp) ([]anchored, bool) {
-	if r.Flags&syntax.FoldCase != 0 {
-		return nil, false
-	}
 	switch r.Op {
 	case syntax.OpLiteral:
-		return []anchored{{text: string(r.Rune)}}, true
+		return expandLiteral(r)
 	case syntax.OpEmptyMatch:
 		return []anchored{{}}, true
 	case syntax.OpBeginText:
@@ -177,6 +175,25 @@ func expand(r *syntax.Regexp) ([]anchored, bool) {
 		return texts, true
 	}
 	return nil, false
+}
+
+// expandLiteral also knows texts whose case does not matter, as which [wW] is
+// parsed.
+func expandLiteral(r *syntax.Regexp) ([]anchored, bool) {
+	if r.Flags&syntax.FoldCase == 0 {
+		return []anchored{{text: string(r.Rune)}}, true
+	}
+	texts := []anchored{{}}
+	for _, c := range r.Rune {
+		cases := []anchored{{text: string(c)}}
+		for folded := unicode.SimpleFold(c); folded != c; folded = unicode.SimpleFold(folded) {
+			cases = append(cases, anchored{text: string(folded)})
+		}
+		if texts, _ = join(texts, cases); len(texts) > maxTexts {
+			return nil, false
+		}
+	}
+	return texts, true
 }
 
 // join puts each of the second texts behind each of the first. An anchor in the

@@ -19,29 +19,19 @@ import (
 
 var now = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 
-// database finds the IP database that the Makefile installs.
-func database(t *testing.T) string {
-	t.Helper()
-	if path := os.Getenv("SALLYPORT_IP_DATABASE"); path != "" {
-		return path
-	}
-	folder, err := os.Getwd()
+// lib finds the data that `make build` puts beside the binary.
+func lib(tb testing.TB) string {
+	tb.Helper()
+	folder, err := filepath.Abs("../../bin/lib")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	for ; ; folder = filepath.Dir(folder) {
-		if _, err := os.Stat(filepath.Join(folder, "go.mod")); err == nil {
-			break
-		}
-		if folder == filepath.Dir(folder) {
-			t.Fatal("no go.mod above the test")
+	for _, name := range []string{"ip-asn.mmdb", "ip-city-ipv4.mmdb", signals.CrawlersFile, signals.ZonesFile, signals.ProvidersFile} {
+		if _, err := os.Stat(filepath.Join(folder, name)); err != nil {
+			tb.Fatalf("the data are not there (%v): run make build", err)
 		}
 	}
-	path := filepath.Join(folder, "internal/assets/node_modules/@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb")
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("the IP database is not installed (%v); run make assets, or set SALLYPORT_IP_DATABASE", err)
-	}
-	return path
+	return folder
 }
 
 func open(t *testing.T, config signals.Config) *signals.Source {
@@ -95,7 +85,7 @@ func TestUser(t *testing.T) {
 			engine.Profile{Known: true, CreatedAt: now.Add(-36 * time.Hour), Email: "old@example.com", PhoneNumber: "+6421555123", Username: "jane"},
 			rules.UserFacts{
 				ID: "jane", Email: rules.Known("Jane@New.Example"), EmailDomain: rules.Known("new.example"),
-				PhoneNumber: rules.Known("+6421555123"), Username: rules.Known("jane"), AgeHours: rules.Known(36.0),
+				PhoneNumber: rules.Known("+6421555123"), PhoneCountry: rules.Known("NZ"), Username: rules.Known("jane"), AgeHours: rules.Known(36.0),
 			},
 		},
 		{
@@ -105,8 +95,20 @@ func TestUser(t *testing.T) {
 				Known: true, CreatedAt: now, Methods: []events.Method{events.MethodPasskey}, Passkeys: make([]engine.Passkey, 2), LastVerifiedAt: now.Add(-time.Minute),
 			},
 			rules.UserFacts{
-				AgeHours: rules.Known(0.0), IsEnrolled: true, HasPreviouslyVerified: true,
+				AgeHours: rules.Known(0.0), IsEnrolled: true, HasPasskey: true, HasPreviouslyVerified: true,
 				LastVerifiedAt: rules.Known(now.Add(-time.Minute)),
+			},
+		},
+		{
+			"every other method, and devices",
+			engine.Action{},
+			engine.Profile{
+				Known: true, CreatedAt: now, Devices: 3,
+				Methods: []events.Method{events.MethodSecurityKey, events.MethodAuthenticatorApp, events.MethodEmailOTP, events.MethodRecoveryCode},
+			},
+			rules.UserFacts{
+				AgeHours: rules.Known(0.0), IsEnrolled: true, HasSecurityKey: true, HasAuthenticatorApp: true,
+				HasEmailOtp: true, HasRecoveryCode: true, DeviceCount: 3,
 			},
 		},
 		{
@@ -156,19 +158,47 @@ func TestDevice(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a device is new until it is known", func(t *testing.T) {
-		for known, want := range map[bool]bool{true: false, false: true} {
-			d := facts(t, s, engine.Action{DeviceID: "phone"}, engine.Profile{DeviceKnown: known}).Device
-			if isNew, ok := d.IsNew.Get(); !ok || isNew != want {
-				t.Errorf("known %v: isNew %v, there %v", known, isNew, ok)
-			}
-		}
-	})
-	t.Run("without a device id it is unknown whether the device is new", func(t *testing.T) {
-		if _, ok := facts(t, s, engine.Action{}, engine.Profile{}).Device.IsNew.Get(); ok {
-			t.Error("isNew is known")
-		}
-	})
+	for _, tt := range []struct {
+		name    string
+		device  string
+		profile engine.Profile
+		want    rules.DeviceFacts
+	}{
+		{
+			"a device that is not known", "phone", engine.Profile{},
+			rules.DeviceFacts{ID: rules.Known("phone"), IsNew: rules.Known(true), IsRemembered: rules.Known(false), UserCount: rules.Known(0.0)},
+		},
+		{
+			"a device that is remembered", "phone", engine.Profile{DeviceKnown: true, DeviceUsers: 2, RememberedUntil: now.Add(time.Second)},
+			rules.DeviceFacts{
+				ID: rules.Known("phone"), IsNew: rules.Known(false), IsRemembered: rules.Known(true),
+				RememberedUntil: rules.Known(now.Add(time.Second)), UserCount: rules.Known(2.0),
+			},
+		},
+		{
+			"a device that is remembered no longer", "phone", engine.Profile{DeviceKnown: true, DeviceUsers: 1, RememberedUntil: now},
+			rules.DeviceFacts{
+				ID: rules.Known("phone"), IsNew: rules.Known(false), IsRemembered: rules.Known(false),
+				RememberedUntil: rules.Known(now), UserCount: rules.Known(1.0),
+			},
+		},
+		{"without a device id everything is unknown", "", engine.Profile{DeviceKnown: true, RememberedUntil: now.Add(time.Hour)}, rules.DeviceFacts{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			same(t, facts(t, s, engine.Action{DeviceID: tt.device}, tt.profile).Device, tt.want)
+		})
+	}
+}
+
+func TestCustomValuesComeFromActionAndProfile(t *testing.T) {
+	action := engine.Action{Custom: map[string]any{"amount": 250.0}}
+	f := facts(t, open(t, signals.Config{}), action, engine.Profile{Custom: map[string]any{"tier": "gold", "vip": true}})
+	if diff := cmp.Diff(map[string]any{"amount": 250.0}, f.Custom); diff != "" {
+		t.Errorf("of the action (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]any{"tier": "gold", "vip": true}, f.UserCustom); diff != "" {
+		t.Errorf("of the user (-want +got):\n%s", diff)
+	}
 }
 
 func TestDeviceCacheIsBoundedAndShared(t *testing.T) {
@@ -193,77 +223,109 @@ func TestDeviceCacheIsBoundedAndShared(t *testing.T) {
 	wait.Wait()
 }
 
-func TestAddress(t *testing.T) {
-	s := open(t, signals.Config{IPDatabase: database(t)})
-	tests := []struct {
-		name, ip string
-		want     rules.IPFacts
-	}{
-		{"IPv4", "8.8.8.8", rules.IPFacts{Address: rules.Known("8.8.8.8"), CountryCode: rules.Known("US"), IsPrivate: rules.Known(false)}},
-		{"IPv4 inside IPv6", "::ffff:8.8.8.8", rules.IPFacts{Address: rules.Known("8.8.8.8"), CountryCode: rules.Known("US"), IsPrivate: rules.Known(false)}},
-		{"IPv6", "2001:4860:4860:0::8888", rules.IPFacts{Address: rules.Known("2001:4860:4860::8888"), CountryCode: rules.Known("US"), IsPrivate: rules.Known(false)}},
-		{"with spaces around", " 8.8.8.8 ", rules.IPFacts{Address: rules.Known("8.8.8.8"), CountryCode: rules.Known("US"), IsPrivate: rules.Known(false)}},
-		{"private", "10.1.2.3", rules.IPFacts{Address: rules.Known("10.1.2.3"), IsPrivate: rules.Known(true)}},
-		{"private inside IPv6", "::ffff:10.1.2.3", rules.IPFacts{Address: rules.Known("10.1.2.3"), IsPrivate: rules.Known(true)}},
-		{"loopback", "::1", rules.IPFacts{Address: rules.Known("::1"), IsPrivate: rules.Known(true)}},
-		{"link-local with a zone", "fe80::1%eth0", rules.IPFacts{Address: rules.Known("fe80::1"), IsPrivate: rules.Known(true)}},
-		{"empty", "", rules.IPFacts{}},
-		{"no address", "localhost", rules.IPFacts{}},
-		{"address with a port", "8.8.8.8:443", rules.IPFacts{}},
-		{"list of addresses", "8.8.8.8, 1.1.1.1", rules.IPFacts{}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			same(t, facts(t, s, engine.Action{IP: tt.ip}, engine.Profile{}).IP, tt.want)
-		})
-	}
-	if !strings.Contains(s.Status(), "geo-whois") && os.Getenv("SALLYPORT_IP_DATABASE") == "" {
-		t.Errorf("status %q", s.Status())
-	}
-}
-
 func TestOpen(t *testing.T) {
-	damaged := filepath.Join(t.TempDir(), "damaged.mmdb")
-	if err := os.WriteFile(damaged, []byte("not a database"), 0o600); err != nil {
-		t.Fatal(err)
+	folder := func(t *testing.T, name, content string) string {
+		t.Helper()
+		path := t.TempDir()
+		if err := os.WriteFile(filepath.Join(path, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
 	}
-	t.Run("without a database countries are unknown", func(t *testing.T) {
+	t.Run("without data everything that needs them is unknown", func(t *testing.T) {
 		s := open(t, signals.Config{})
-		f := facts(t, s, engine.Action{IP: "8.8.8.8"}, engine.Profile{}).IP
-		same(t, f, rules.IPFacts{Address: rules.Known("8.8.8.8"), IsPrivate: rules.Known(false)})
-		if want := "no IP database is configured; countries are unknown"; s.Status() != want {
-			t.Errorf("status %q", s.Status())
+		f := facts(t, s, engine.Action{IP: "8.8.8.8"}, engine.Profile{
+			VerifiedAt: &engine.Place{At: now}, Passkeys: []engine.Passkey{{AAGUID: "fbfc3007-154e-4ecc-8c0b-6e020557d7bd"}},
+		})
+		same(t, f.IP, rules.IPFacts{Address: rules.Known("8.8.8.8"), IsPrivate: rules.Known(false), IsNew: rules.Known(true)})
+		same(t, f.Travel, rules.TravelFacts{})
+		same(t, f.Action, rules.ActionFacts{})
+		same(t, f.Passkey, rules.PasskeyFacts{Count: 1, DeviceBoundCount: 1})
+		for _, part := range []string{"no IP data", signals.ProvidersFile, signals.ZonesFile, signals.CrawlersFile} {
+			if !strings.Contains(s.Status(), part) {
+				t.Errorf("status %q does not tell %q", s.Status(), part)
+			}
+		}
+		if s.Version() != "" || s.Health().Status != events.StatusOK {
+			t.Errorf("version %q, health %v", s.Version(), s.Health())
 		}
 	})
 	t.Run("a database that is not there is told by the status", func(t *testing.T) {
 		missing := filepath.Join(t.TempDir(), "missing.mmdb")
-		s := open(t, signals.Config{IPDatabase: missing})
-		if want := "there is no IP database at " + missing + "; countries are unknown"; s.Status() != want {
+		if s := open(t, signals.Config{IPData: []string{missing}}); !strings.Contains(s.Status(), "there is nothing at "+missing) {
 			t.Errorf("status %q", s.Status())
 		}
 	})
-	t.Run("a damaged database is refused", func(t *testing.T) {
-		if _, err := signals.Open(signals.Config{IPDatabase: damaged}); err == nil || !strings.Contains(err.Error(), damaged) {
-			t.Errorf("error %v does not name the file", err)
+	t.Run("with the data of the build little is lacking", func(t *testing.T) {
+		s := open(t, signals.Config{Folder: lib(t), IPData: []string{lib(t)}})
+		if want := "; unknown for lack of data: vpn, tor, proxy"; !strings.HasSuffix(s.Status(), want) {
+			t.Errorf("status %q does not end in %q", s.Status(), want)
+		}
+		if s.Version() == "" {
+			t.Error("the data have no version")
+		}
+	})
+	for _, tt := range []struct{ name, file, content, want string }{
+		{"providers that are no JSON", signals.ProvidersFile, "{", signals.ProvidersFile},
+		{"a provider without an AAGUID", signals.ProvidersFile, `{"apple": "Apple"}`, `"apple" is not the AAGUID`},
+		{"time zones without cells", signals.ZonesFile, "Europe/Berlin\n##\n", "one line of names and one of cells"},
+		{"a pattern that is none", signals.CrawlersFile, "bot\n(", "line 2"},
+		{"a pattern that matches everything", signals.CrawlersFile, "a*", "matches every user agent"},
+		{"a pattern too long", signals.CrawlersFile, strings.Repeat("a", 2000), "too long"},
+		{"a damaged database", "damaged.mmdb", "not a database", "damaged.mmdb"},
+		{"a damaged range", "damaged.csv", "10.0.0.0/8,cloud", "line 1"},
+	} {
+		t.Run(tt.name+" is refused", func(t *testing.T) {
+			path := folder(t, tt.file, tt.content)
+			if _, err := signals.Open(signals.Config{Folder: path, IPData: []string{path}}); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v does not say %q", err, tt.want)
+			}
+		})
+	}
+	t.Run("a negative threshold is refused", func(t *testing.T) {
+		if _, err := signals.Open(signals.Config{AtypicalKm: -1}); err == nil {
+			t.Error("it was accepted")
 		}
 	})
 }
 
+// A made-up person who has everything, at an address that changes each time.
 func BenchmarkFacts(b *testing.B) {
-	s, err := signals.Open(signals.Config{})
+	s, err := signals.Open(signals.Config{Folder: lib(b), IPData: []string{lib(b)}})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer s.Close()
-	a := engine.Action{
-		ActionID: events.ActionID{User: "jane"}, Email: "jane@example.com", DeviceID: "d", IP: "8.8.8.8",
-		UserAgent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+	profile := engine.Profile{
+		Known: true, CreatedAt: now.Add(-time.Hour), Methods: []events.Method{events.MethodPasskey}, PhoneNumber: "+14155552671",
+		Passkeys:   []engine.Passkey{{AAGUID: "fbfc3007-154e-4ecc-8c0b-6e020557d7bd", Synced: true, CreatedAt: now.Add(-time.Hour)}},
+		VerifiedAt: &engine.Place{Latitude: 52.52, Longitude: 13.405, At: now.Add(-time.Hour)}, LastVerifiedAt: now.Add(-time.Hour),
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		f := rules.Facts{Now: now}
-		if err := s.Facts(b.Context(), &a, &engine.Profile{}, &f); err != nil {
-			b.Fatal(err)
-		}
+	agents := make([]string, 100_000)
+	addresses := make([]string, 100_000)
+	for i := range agents {
+		agents[i] = fmt.Sprintf("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.%d.0 Safari/537.36", i)
+		addresses[i] = fmt.Sprintf("%d.%d.%d.%d", 20+i%180, i*7%256, i*13%256, i*31%256)
+	}
+	for _, bb := range []struct {
+		name             string
+		people, browsers int
+	}{
+		{"one address", 1, 1},
+		{"a thousand addresses", 1000, 10},
+		{"new address each time", len(addresses), 10},
+		{"new address and user agent each time", len(addresses), len(agents)},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			a := engine.Action{ActionID: events.ActionID{User: "jane"}, Email: "jane@example.com", DeviceID: "d"}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				a.IP, a.UserAgent = addresses[i%bb.people], agents[i%bb.browsers]
+				f := rules.Facts{Now: now}
+				if err := s.Facts(b.Context(), &a, &profile, &f); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

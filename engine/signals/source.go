@@ -23,9 +23,9 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/engine"
-	"github.com/sallyport/sallyport/internal/recent"
 	"github.com/sallyport/sallyport/engine/signals/ipdata"
 	"github.com/sallyport/sallyport/events"
+	"github.com/sallyport/sallyport/internal/recent"
 	"github.com/sallyport/sallyport/rules"
 )
 
