@@ -41,7 +41,8 @@ func benchmarkSet(tb testing.TB) (*rules.Set, *rules.Facts) {
 			ID: "user-1", Email: rules.Known("jane@example.com"), EmailDomain: rules.Known("example.com"), Username: rules.Known("jane"),
 			AgeHours: rules.Known(1000.0), IsEnrolled: true, HasPreviouslyVerified: true,
 		},
-		Action: rules.ActionFacts{Code: "payment"},
+		Passkey: rules.PasskeyFacts{Count: 1},
+		Action:  rules.ActionFacts{Code: "payment"},
 		Device: rules.DeviceFacts{
 			ID: rules.Known("d"), IsNew: rules.Known(false), IsBot: rules.Known(false), Browser: rules.Known("Chrome"),
 			OS: rules.Known("Windows"), Type: rules.Known("desktop"),

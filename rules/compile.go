@@ -28,6 +28,7 @@ type Set struct {
 type action struct {
 	ActionRules // defaults filled in
 	rules       []compiled
+	traits      []trait         // of rules
 	index       *index.Index    // of the tests of rules
 	fields      []int           // slots that the index reads
 	tests       []ListTest      // that some rule reads
@@ -163,6 +164,7 @@ func (s *Set) compileAction(c *checker, language *compiler, path string, a *Acti
 			continue
 		}
 		out.rules = append(out.rules, rule)
+		out.traits = append(out.traits, rule.traits())
 		indexed = append(indexed, cond.tests)
 	}
 	out.index = index.Build(indexed)

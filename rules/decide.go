@@ -83,15 +83,58 @@ func (s *Set) Evaluate(code string, facts *Facts) Result {
 	a.index.Match(w.keys, &w.search)
 	d := newDecision(s, a, facts)
 	for i, unsure := range w.search.All {
-		rule := &a.rules[i]
-		if !rule.applies(facts.User.ID) {
+		t := a.traits[i]
+		if t&(asks|partial|adds) == 0 && d.full(t) {
+			d.result.Count++
 			continue
 		}
-		d.add(rule, rule.verdict(w, unsure))
+		rule := &a.rules[i]
+		if t&partial != 0 && !rule.applies(facts.User.ID) {
+			continue
+		}
+		end := ended{verdict: Matched}
+		switch {
+		case t&asks != 0:
+			end = rule.verdict(w, unsure)
+		case unsure:
+			end.verdict = Unknown
+		}
+		if end.verdict != "" && d.result.Matches == nil {
+			d.result.Matches = make([]Match, 0, min(w.search.Count(), MaxMatches))
+		}
+		d.add(rule, end)
 	}
 	w.forget(a)
 	s.pool.Put(w)
 	return d.result
+}
+
+// trait is what must be known about a rule before it is looked at. The traits of
+// all rules of an action fit into the nearest memory; the rules do not.
+type trait uint8
+
+const (
+	asks    trait = 1 << iota // the index does not answer the whole condition
+	partial                   // does not apply to all users
+	adds                      // to a list
+	live
+)
+
+func (c *compiled) traits() trait {
+	var t trait
+	if c.program != nil {
+		t |= asks
+	}
+	if c.Rollout != nil {
+		t |= partial
+	}
+	if c.adds != nil {
+		t |= adds
+	}
+	if c.Mode == Live {
+		t |= live
+	}
+	return t
 }
 
 // ended is how a condition ended: "" for false, and for an error what went wrong.
@@ -100,15 +143,10 @@ type ended struct {
 	failure string
 }
 
-// verdict is how the condition of a rule ended that the index has not ruled out.
-// One of its tests may be unsure, which false outweighs and nothing else.
+// verdict is how the condition of a rule with a program ended that the index has
+// not ruled out. One of its tests may be unsure, which false outweighs and nothing
+// else.
 func (c *condition) verdict(w *workspace, unsure bool) ended {
-	if c.program == nil {
-		if unsure {
-			return ended{verdict: Unknown}
-		}
-		return ended{verdict: Matched}
-	}
 	end := c.evaluate(w)
 	if unsure && end.verdict != "" {
 		return ended{verdict: Unknown}
@@ -155,6 +193,11 @@ type decision struct {
 
 func newDecision(s *Set, a *action, facts *Facts) decision {
 	return decision{set: s, action: a, facts: facts, result: Result{Outcome: a.Default, Reason: ByDefault}}
+}
+
+// full tells whether a rule with a trait can do no more than be counted.
+func (d *decision) full(t trait) bool {
+	return len(d.result.Matches) == MaxMatches && (d.decided || t&live == 0)
 }
 
 // add takes the next rule that applies, in the order of the rules, and how its

@@ -193,7 +193,7 @@ func (x *Index) Match(values []Value, s *Search) {
 		rows = append(rows, x.every)
 	}
 	s.rows, s.unsure = rows, unsure
-	join(s.found, rows)
+	join(s.found, rows, x.every)
 }
 
 // look finds the row for a value and the changes to it.
@@ -230,16 +230,53 @@ func (s *Search) grow(x *Index) {
 	}
 }
 
-// join sets found to the bits that all rows have. There is at least one row.
-func join(found row, rows []row) {
-	first, rest := rows[0], rows[1:]
-	for w := range found {
-		word := first[w]
-		for i := 0; word != 0 && i < len(rest); i++ {
-			word &= rest[i][w]
+// join sets found to the bits that all rows have. There is at least one row;
+// every is a row of all bits.
+func join(found row, rows []row, every row) {
+	// Four rows at a time, which costs least a word as long as most words still
+	// have bits.
+	for i := 0; i < len(rows); i += 4 {
+		four := [4]row{every, every, every, every}
+		copy(four[:], rows[i:])
+		a, b, c, d := four[0][:len(found)], four[1][:len(found)], four[2][:len(found)], four[3][:len(found)]
+		left := uint64(0) // words with bits
+		if i == 0 {
+			for w := range found {
+				word := a[w] & b[w] & c[w] & d[w]
+				found[w] = word
+				left += (word | -word) >> 63
+			}
+		} else {
+			for w := range found {
+				word := found[w] & a[w] & b[w] & c[w] & d[w]
+				found[w] = word
+				left += (word | -word) >> 63
+			}
+		}
+		if rest := rows[min(i+4, len(rows)):]; left < uint64(len(found)/4) {
+			joinFew(found, rest)
+			return
+		}
+	}
+}
+
+// joinFew is join for rows of which few words can still have bits.
+func joinFew(found row, rows []row) {
+	for w, word := range found {
+		for i := 0; word != 0 && i < len(rows); i++ {
+			word &= rows[i][w]
 		}
 		found[w] = word
 	}
+}
+
+// Count is how many rules Match found.
+func (s *Search) Count() int {
+	n := 0
+	for _, word := range s.found {
+		n += bits.OnesCount64(word)
+	}
+	return n
 }
 
 // All yields the rules that Match found, in ascending order, and whether one of
