@@ -50,3 +50,8 @@ func (s *Store) Import(ctx context.Context, log []events.Event) error {
 		return nil
 	})
 }
+
+// Count runs a query that selects one number.
+func (s *Store) Count(ctx context.Context, n *int, query string) error {
+	return s.read(ctx).get(query, nil, n)
+}
