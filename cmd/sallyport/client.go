@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -146,21 +147,48 @@ func (c call) json() bool { return c.value("json") == "true" }
 // jsonFlag lets a command answer programs.
 func jsonFlag(f *flag.FlagSet) { f.Bool("json", false, "print JSON") }
 
-// refusal turns an error answer into sentences, one per detail.
+// RefusedError is what the server said instead of doing it.
+type RefusedError struct {
+	Status      int    // of HTTP
+	Code        string // stable, see docs/api.md
+	Description string // a sentence
+	Details     []rules.Problem
+	File        string // that was sent, "" for none
+}
+
+// Error is the sentence and a line for each detail.
+func (e *RefusedError) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Description)
+	if len(e.Details) == 1 && e.Details[0].Line == 0 && strings.Contains(e.Description, strings.TrimSuffix(e.Details[0].Message, ".")) {
+		return b.String() // the sentence says it
+	}
+	for _, p := range e.Details {
+		b.WriteString("\n  " + problemLine(e.File, p))
+	}
+	return b.String()
+}
+
+// refusal reads an error answer.
 func refusal(response *http.Response, answer []byte) error {
 	var wire struct {
+		Code        string          `json:"error"`
 		Description string          `json:"errorDescription"`
 		Details     []rules.Problem `json:"details"`
 	}
 	if json.Unmarshal(answer, &wire) != nil || wire.Description == "" {
 		return fmt.Errorf("%s answered %s", response.Request.URL.Host, response.Status)
 	}
-	var b strings.Builder
-	b.WriteString(wire.Description)
-	for _, p := range wire.Details {
-		b.WriteString("\n  " + problemLine("", p))
+	return &RefusedError{Status: response.StatusCode, Code: wire.Code, Description: wire.Description, Details: wire.Details}
+}
+
+// about names the file that a refused call was about.
+func about(file string, err error) error {
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		refused.File = file
 	}
-	return errors.New(b.String())
+	return err
 }
 
 // problemLine writes a problem as FILE:LINE:COLUMN, so that editors can jump to it.
@@ -168,7 +196,15 @@ func problemLine(file string, p rules.Problem) string {
 	var b strings.Builder
 	b.WriteString(file)
 	if p.Line > 0 {
-		fmt.Fprintf(&b, ":%d:%d", p.Line, p.Column)
+		if b.Len() == 0 {
+			b.WriteString("line ")
+		} else {
+			b.WriteByte(':')
+		}
+		b.WriteString(strconv.Itoa(p.Line))
+		if p.Column > 0 {
+			fmt.Fprintf(&b, ":%d", p.Column)
+		}
 	}
 	if b.Len() > 0 {
 		b.WriteString(": ")
@@ -180,26 +216,6 @@ func problemLine(file string, p rules.Problem) string {
 		b.WriteString(p.Field + ": ")
 	}
 	return b.String() + p.Message
-}
-
-func rulesCheck(_ context.Context, call call) error {
-	text, err := readInput(call.args[0])
-	if err != nil {
-		return err
-	}
-	definition, err := rules.ParseYAML(text)
-	if err != nil {
-		return fmt.Errorf("%s: %w", call.args[0], err)
-	}
-	problems := rules.Check(definition)
-	if len(problems) == 0 {
-		_, err := fmt.Fprintln(call.Out, "no problems")
-		return err
-	}
-	for _, p := range problems {
-		fmt.Fprintln(call.Out, problemLine(call.args[0], p))
-	}
-	return fmt.Errorf("%s: %d of its lines cannot be published", call.args[0], len(problems))
 }
 
 func operatorInvite(ctx context.Context, call call) error {

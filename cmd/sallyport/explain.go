@@ -74,7 +74,7 @@ func explainCommand(ctx context.Context, call call) error {
 	}
 	p := call.pen()
 	p.decision(&e)
-	only, shown := call.value("rule"), 0
+	only, shown, failed := call.value("rule"), 0, false
 	for i := range e.Rules {
 		r := &e.Rules[i]
 		switch {
@@ -84,14 +84,18 @@ func explainCommand(ctx context.Context, call call) error {
 			continue
 		}
 		shown++
+		failed = failed || r.Verdict != rules.Matched
 		p.line("")
 		p.rule(r)
+	}
+	if failed {
+		p.line("\n%s", p.in(dim, "◀ is what kept a rule from matching."))
 	}
 	switch {
 	case only != "" && shown == 0:
 		return fmt.Errorf("no rule %q of this action was explained", only)
 	case only == "" && shown < e.Count && !e.Erased:
-		p.line("\n%s", p.in(dim, plural(e.Count-shown, "more rule", "more rules")+" ended false; --all shows them, --rule ID one"))
+		p.line("%s", p.in(dim, plural(e.Count-shown, "more rule", "more rules")+" ended false; --all shows them, --rule ID one"))
 	}
 	return nil
 }
@@ -212,7 +216,7 @@ func values(n *rules.Node) string {
 				text = fmt.Sprintf("%q", s)
 			}
 		}
-		if v.Name == strings.TrimSpace(n.Text) && v.Known {
+		if v.Name == strings.TrimSpace(n.Text) {
 			continue // the mark says it
 		}
 		parts = append(parts, v.Name+" = "+text)

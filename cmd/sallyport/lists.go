@@ -167,7 +167,7 @@ func listsShow(ctx context.Context, call call) error {
 		return call.asJSON(answer)
 	}
 	p, l := call.pen(), answer.List
-	p.line("%s  %s", p.in(bold, l.Name), l.Title)
+	p.line("%s%s", p.in(bold, l.Name), prefixed("  ", l.Title))
 	p.line("%s of type %s, changed %s", l.size(), l.Type, when(l.ChangedAt))
 	if l.Description != "" {
 		p.line("%s", l.Description)
@@ -226,7 +226,7 @@ func listsImport(ctx context.Context, call call) error {
 	var changed listHead
 	response, err := c.open(ctx, method, listPath(name)+"/items?"+query.Encode(), header, body)
 	if err != nil {
-		return err
+		return about(file, err)
 	}
 	if err := decodeAnswer(response, &changed); err != nil {
 		return err

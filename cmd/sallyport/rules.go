@@ -63,12 +63,6 @@ what changes. This needs nobody's approval: it is for emergencies.` + clientHelp
 			},
 			run: rulesRollback,
 		},
-		{
-			name: "rules check", args: "FILE", group: "Rules",
-			short: "check a rule set without a server",
-			long:  `Compiles the rule set in FILE ("-" reads standard input) and prints every problem as FILE:LINE:COLUMN.`,
-			run:   rulesCheck,
-		},
 	}
 }
 
@@ -134,16 +128,20 @@ func rulesApply(ctx context.Context, call call) error {
 		return err
 	}
 	changes, results := rules.Diff(&current, &definition), set.RunTests()
+	base := call.value("base")
+	same := len(changes) == 0 && (base == "-1" || base == strconv.Itoa(number))
 	p := call.pen()
 	if !call.json() {
-		if len(changes) == 0 {
+		if same {
 			p.line("Nothing changes: this is rule set %d, which is in force.", number)
 			return nil
 		}
 		p.line("%s\n", p.in(bold, fmt.Sprintf("From rule set %d, which is in force:", number)))
 		p.changes(changes, len(changes))
-		p.line("")
-		p.tests(results)
+		if len(results) > 0 {
+			p.line("")
+			p.tests(results)
+		}
 	}
 	if failed := slices.DeleteFunc(slices.Clone(results), func(r rules.TestResult) bool { return r.Passed }); len(failed) > 0 {
 		return fmt.Errorf("%s of %s: nothing was published", plural(len(failed), "test fails", "tests fail"), file)
@@ -152,14 +150,14 @@ func rulesApply(ctx context.Context, call call) error {
 		return call.saveDraft(ctx, c, title, number, text)
 	}
 	query := url.Values{"note": {call.value("note")}}
-	if base := call.value("base"); base != "-1" {
+	if base != "-1" {
 		query.Set("base", base)
 	}
 	var published publishedSet
-	if len(changes) == 0 {
+	if same {
 		published.Number = number
 	} else if err := c.send(ctx, http.MethodPost, ruleSetsPath+"?"+query.Encode(), "application/yaml", text, &published); err != nil {
-		return err
+		return about(file, err)
 	}
 	if call.json() {
 		return call.asJSON(struct {
@@ -167,7 +165,7 @@ func rulesApply(ctx context.Context, call call) error {
 			Number    int                `json:"number"` // of the set in force
 			Changes   []rules.Change     `json:"changes"`
 			Tests     []rules.TestResult `json:"tests"`
-		}{len(changes) > 0, published.Number, changes, append([]rules.TestResult{}, results...)})
+		}{!same, published.Number, changes, append([]rules.TestResult{}, results...)})
 	}
 	p.line("\n%s", p.in(bold, fmt.Sprintf("Published as rule set %d.", published.Number)))
 	return nil

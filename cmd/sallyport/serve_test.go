@@ -194,7 +194,7 @@ func TestRulesTravelThroughTheCommandLine(t *testing.T) {
 		{"no file", env, []string{"rules", "apply", file + "x"}, 1, "no such file"},
 		{"no argument", env, []string{"rules", "apply"}, 2, "usage: sallyport rules apply FILE"},
 		{"unknown command", env, []string{"rulez"}, 2, "no command"},
-		{"half a command", env, []string{"rules"}, 2, "rules needs one of apply, export, check"},
+		{"half a command", env, []string{"rules"}, 2, "rules needs one of apply, export, history, rollback"},
 		{"unknown flag", env, []string{"serve", "--colour"}, 2, "colour"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

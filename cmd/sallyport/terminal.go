@@ -94,9 +94,9 @@ func (p pen) changes(list []rules.Change, count int) {
 		}
 		switch c.Kind {
 		case rules.Added:
-			p.line("  %s", p.in(green, "+ "+c.String()))
+			p.line("  %s%s", p.in(green, "+ "+strings.TrimSuffix(c.String(), ": added")), p.in(dim, ruleText(c.New)))
 		case rules.Removed:
-			p.line("  %s", p.in(red, "- "+c.String()))
+			p.line("  %s%s", p.in(red, "- "+strings.TrimSuffix(c.String(), ": removed")), p.in(dim, ruleText(c.Old)))
 		default:
 			p.line("  %s %s", p.in(yellow, "~"), c)
 		}
@@ -104,6 +104,14 @@ func (p pen) changes(list []rules.Change, count int) {
 	if more := max(count, len(list)) - most; more > 0 {
 		p.line("  %s", p.in(dim, fmt.Sprintf("… and %d more changes", more)))
 	}
+}
+
+// ruleText is what a whole rule asks for and when; nothing for other parts.
+func ruleText(part any) string {
+	if r, isRule := part.(rules.Rule); isRule {
+		return ": " + string(r.Outcome) + " when " + strings.Join(strings.Fields(r.When), " ")
+	}
+	return ""
 }
 
 // tests writes what became of a definition's tests: the failed ones in full.
