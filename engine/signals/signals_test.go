@@ -165,18 +165,21 @@ func TestDevice(t *testing.T) {
 		want    rules.DeviceFacts
 	}{
 		{
-			"a device that is not known", "phone", engine.Profile{},
+			"a device that is not known", "phone",
+			engine.Profile{},
 			rules.DeviceFacts{ID: rules.Known("phone"), IsNew: rules.Known(true), IsRemembered: rules.Known(false), UserCount: rules.Known(0.0)},
 		},
 		{
-			"a device that is remembered", "phone", engine.Profile{DeviceKnown: true, DeviceUsers: 2, RememberedUntil: now.Add(time.Second)},
+			"a device that is remembered", "phone",
+			engine.Profile{DeviceKnown: true, DeviceUsers: 2, RememberedUntil: now.Add(time.Second)},
 			rules.DeviceFacts{
 				ID: rules.Known("phone"), IsNew: rules.Known(false), IsRemembered: rules.Known(true),
 				RememberedUntil: rules.Known(now.Add(time.Second)), UserCount: rules.Known(2.0),
 			},
 		},
 		{
-			"a device that is remembered no longer", "phone", engine.Profile{DeviceKnown: true, DeviceUsers: 1, RememberedUntil: now},
+			"a device that is remembered no longer", "phone",
+			engine.Profile{DeviceKnown: true, DeviceUsers: 1, RememberedUntil: now},
 			rules.DeviceFacts{
 				ID: rules.Known("phone"), IsNew: rules.Known(false), IsRemembered: rules.Known(false),
 				RememberedUntil: rules.Known(now), UserCount: rules.Known(1.0),
