@@ -102,9 +102,12 @@ func (b *board) fold(run []events.Event, inOrder bool) error {
 func (b *board) foldEvent(e *events.Event) error {
 	l, s := b.layout, &b.scratch
 	s.additions, s.results = s.additions[:0], s.results[:0]
-	o, err := OccurrenceOf(e)
-	if err != nil {
-		return err
+	var o *rules.Occurrence
+	var err error
+	if len(l.gauges) > 0 { // else there is nothing to count, and facts are not even read
+		if o, err = OccurrenceOf(e); err != nil {
+			return err
+		}
 	}
 	outcome, isResult := ends(e.Kind)
 	isResult = isResult && l.results
