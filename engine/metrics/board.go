@@ -48,6 +48,8 @@ type scratch struct {
 	reading   *reading
 	additions []addition
 	results   []result
+	entries   []uint32 // per kind: number of the entry of this occurrence plus one, 0 while it is not known
+	coming    []int    // per kind: cells that this occurrence may still need
 }
 
 // newBoard makes an empty board that takes at most limit bytes, about.
@@ -56,6 +58,7 @@ func newBoard(l *layout, limit int64) *board {
 	b.arena = newArena(&b.budget)
 	b.waiting.init()
 	b.oldest = make([][256]uint32, len(l.kinds))
+	b.scratch.entries, b.scratch.coming = make([]uint32, len(l.kinds)), make([]int, len(l.kinds))
 	for range l.kinds {
 		b.tables = append(b.tables, newTable(b.arena))
 	}
@@ -80,60 +83,73 @@ func stepOf(w rules.Window, at time.Time) (uint32, bool) {
 	return uint32(step), step >= 0 && step <= math.MaxUint32
 }
 
-// count adds what an occurrence at a time adds.
+// count adds what an occurrence at a time adds. All of its additions to one kind
+// have one key.
 func (b *board) count(additions []addition, at time.Time) {
+	clear(b.scratch.entries)
+	clear(b.scratch.coming)
 	for i := range additions {
-		a := &additions[i]
-		g := &b.layout.gauges[a.gauge]
+		g := &b.layout.gauges[additions[i].gauge]
+		b.scratch.coming[g.kind] += int(g.slots())
+	}
+	for i := range additions {
+		g := &b.layout.gauges[additions[i].gauge]
 		step, ok := stepOf(g.window, at)
-		if !ok {
-			continue
-		}
-		kept := b.add(g, a, step)
-		if !kept {
+		if ok && step >= b.oldest[g.kind][g.slot] && !b.add(g, &additions[i], step) {
 			b.lost = max(b.lost, at.Unix(), 1)
 		}
+		b.scratch.coming[g.kind] -= int(g.slots())
 	}
 }
 
-// add adds to one gauge, and reports false when there was no memory for it.
-func (b *board) add(g *gauge, a *addition, step uint32) bool {
-	if step < b.oldest[g.kind][g.slot] {
-		return true // it has left every window that can be read
+// entryOf finds or makes the entry of a key, and reports false when there is no
+// memory for it.
+func (b *board) entryOf(kind int, k key) (*entry, bool) {
+	t := b.tables[kind]
+	if number := b.scratch.entries[kind]; number != 0 {
+		return t.ownEntry(number - 1), true
 	}
-	t := b.tables[g.kind]
-	number, found := t.find(a.key)
+	number, found := t.find(k)
 	if !found {
 		var flags uint8
 		if b.lost != 0 {
 			flags = partial // nobody knows what was lost of it
 		}
 		var ok bool
-		if number, ok = t.insert(a.key, flags); !ok {
-			return false
+		if number, ok = t.insert(k, flags, classOf(b.scratch.coming[kind])); !ok {
+			return nil, false
 		}
 	}
-	e := t.ownEntry(number)
-	kept := true
-	switch g.function {
-	case rules.Distinct:
-		kept = b.addDistinct(t, e, g.slot, a.value, step, &b.oldest[g.kind])
-	case rules.Average:
-		one := math.Float64bits(1)
-		kept = b.addNumber(t, e, g.slot, rules.Sum, a.value, step, &b.oldest[g.kind]) &&
-			b.addNumber(t, e, g.slot+1, rules.Sum, one, step, &b.oldest[g.kind])
-	case rules.Count:
-		kept = b.addNumber(t, e, g.slot, rules.Sum, math.Float64bits(1), step, &b.oldest[g.kind])
-	default:
-		kept = b.addNumber(t, e, g.slot, g.function, a.value, step, &b.oldest[g.kind])
-	}
-	if !kept {
-		e.flags |= partial
-	}
-	return kept
+	b.scratch.entries[kind] = number + 1
+	return t.ownEntry(number), true
 }
 
-func (b *board) addNumber(t *table, e *entry, slot uint8, function rules.Function, value uint64, step uint32, oldest *[256]uint32) bool {
+// add adds to one gauge, and reports false when there was no memory for it.
+func (b *board) add(g *gauge, a *addition, step uint32) bool {
+	e, ok := b.entryOf(g.kind, a.key)
+	if !ok {
+		return false
+	}
+	one := math.Float64bits(1)
+	switch g.function {
+	case rules.Distinct:
+		ok = b.addDistinct(g, e, a.value, step)
+	case rules.Average:
+		ok = b.addNumber(g, e, 0, rules.Sum, a.value, step) && b.addNumber(g, e, 1, rules.Sum, one, step)
+	case rules.Count:
+		ok = b.addNumber(g, e, 0, rules.Sum, one, step)
+	default:
+		ok = b.addNumber(g, e, 0, g.function, a.value, step)
+	}
+	if !ok {
+		e.flags |= partial
+	}
+	return ok
+}
+
+// addNumber adds to the gauge's first slot or to the one that is so much further.
+func (b *board) addNumber(g *gauge, e *entry, further uint8, function rules.Function, value uint64, step uint32) bool {
+	t, slot := b.tables[g.kind], g.slot+further
 	cells := t.block(e.block, int(e.n))
 	i, found := t.search(cells, slot, uint64(step))
 	if found {
@@ -141,25 +157,23 @@ func (b *board) addNumber(t *table, e *entry, slot uint8, function rules.Functio
 		c.value = combine(function, c.value, value)
 		return true
 	}
-	if int(e.n) == sizes[e.class] {
-		t.drop(e, oldest)
+	if int(e.n) == sizes[e.class] && t.drop(e, &b.oldest[g.kind]) {
+		cells = t.block(e.block, int(e.n))
+		i, _ = t.search(cells, slot, uint64(step))
 	}
-	cells = t.block(e.block, int(e.n))
 	from, to := t.of(cells, slot)
 	if to-from >= keptSteps {
 		if step < cells[from].step() {
 			return true // older than all that is kept: read refuses windows that reach back so far
 		}
-		i, _ = t.search(cells, slot, uint64(step))
 		cells = t.own(e.block, int(e.n))
 		copy(cells[from:], cells[from+1:i])
 		cells[i-1] = cell{headOf(slot, 0, step), value}
 		return true
 	}
-	if !t.room(e) {
+	if !t.room(e, b.scratch.coming[g.kind]) {
 		return false
 	}
-	i, _ = t.search(t.block(e.block, int(e.n)), slot, uint64(step))
 	t.insertAt(e, i, cell{headOf(slot, 0, step), value})
 	return true
 }
@@ -178,7 +192,9 @@ func combine(function rules.Function, old, added uint64) uint64 {
 	return math.Float64bits(a)
 }
 
-func (b *board) addDistinct(t *table, e *entry, slot uint8, value uint64, step uint32, oldest *[256]uint32) bool {
+// addDistinct notes that a value was seen.
+func (b *board) addDistinct(g *gauge, e *entry, value uint64, step uint32) bool {
+	t, slot := b.tables[g.kind], g.slot
 	if e.tick == maxTick {
 		t.renumber(e)
 	}
@@ -190,7 +206,7 @@ func (b *board) addDistinct(t *table, e *entry, slot uint8, value uint64, step u
 		return true
 	}
 	if int(e.n) == sizes[e.class] {
-		t.drop(e, oldest)
+		t.drop(e, &b.oldest[g.kind])
 	}
 	cells := t.block(e.block, int(e.n))
 	if from, to := t.of(cells, slot); to-from >= MaxDistinct {
@@ -204,7 +220,7 @@ func (b *board) addDistinct(t *table, e *entry, slot uint8, value uint64, step u
 		copy(cells[least:], cells[least+1:])
 		e.n--
 	}
-	if !t.room(e) {
+	if !t.room(e, b.scratch.coming[g.kind]) {
 		return false
 	}
 	i, _ = t.search(t.block(e.block, int(e.n)), slot, value)
@@ -230,11 +246,12 @@ func (t *table) renumber(e *entry) {
 	}
 }
 
-// read fills in the values of meters as of one position, which it returns. Keys
-// of the facts are read into r.
+// read fills in the values of meters as of one position, which it returns.
 func (b *board) read(meters []*rules.Meter, facts *rules.Facts) events.Position {
-	r := b.layout.newReading()
-	places := make([]int, 0, len(meters))
+	r := b.layout.readings.Get().(*reading)
+	defer b.layout.readings.Put(r)
+	r.begin()
+	places := r.places[:0]
 	for _, m := range meters {
 		i, kept := b.layout.byID[m.ID()]
 		if !kept {
@@ -244,25 +261,34 @@ func (b *board) read(meters []*rules.Meter, facts *rules.Facts) events.Position 
 		}
 		places = append(places, i)
 	}
-	values := make(map[string]float64, len(meters))
+	r.places = places
+	facts.Metrics = make(map[string]float64, len(meters))
 	b.mu.RLock()
+	defer b.mu.RUnlock()
+	clear(r.found)
 	for n, i := range places {
 		if i < 0 {
 			continue
 		}
 		g := &b.layout.gauges[i]
-		if v, known := b.value(g, r.keys[g.kind], facts.Now); known && !math.IsNaN(v) && !math.IsInf(v, 0) {
-			values[meters[n].Name()] = v
+		if r.found[g.kind] == unread {
+			number, found := b.tables[g.kind].find(r.keys[g.kind])
+			r.found[g.kind], r.entries[g.kind] = as(found), number
+		}
+		var e *entry
+		if r.found[g.kind] == yes {
+			e = b.tables[g.kind].at(r.entries[g.kind])
+		}
+		if v, known := b.value(g, e, facts.Now); known && !math.IsNaN(v) && !math.IsInf(v, 0) {
+			facts.Metrics[meters[n].Name()] = v
 		}
 	}
-	position := b.position
-	b.mu.RUnlock()
-	facts.Metrics = values
-	return position
+	return b.position
 }
 
-// value is what a gauge says about a key, if it can be known.
-func (b *board) value(g *gauge, k key, end time.Time) (value float64, known bool) {
+// value is what a gauge says about a key, if it can be known. Nothing was counted
+// for a key without an entry.
+func (b *board) value(g *gauge, e *entry, end time.Time) (value float64, known bool) {
 	from, to := g.window.From(end), g.window.Step(end)
 	if to < 0 || to > math.MaxUint32 || from < int64(b.oldest[g.kind][g.slot]) {
 		return 0, false
@@ -271,19 +297,13 @@ func (b *board) value(g *gauge, k key, end time.Time) (value float64, known bool
 	if g.results && b.lostResults != 0 && from <= g.window.Step(time.Unix(b.lostResults, 0)) {
 		return 0, false
 	}
-	reachesLoss := b.lost != 0 && from <= g.window.Step(time.Unix(b.lost, 0))
-	t := b.tables[g.kind]
-	number, found := t.find(k)
-	if !found {
-		if reachesLoss {
-			return 0, false
-		}
-		return nothing(g.function)
-	}
-	e := t.at(number)
-	if reachesLoss && e.flags&partial != 0 {
+	if b.lost != 0 && (e == nil || e.flags&partial != 0) && from <= g.window.Step(time.Unix(b.lost, 0)) {
 		return 0, false
 	}
+	if e == nil {
+		return nothing(g.function)
+	}
+	t := b.tables[g.kind]
 	cells := t.block(e.block, int(e.n))
 	if g.function == rules.Distinct {
 		return t.countDistinct(cells, g.slot, uint32(from), to+rules.WindowSteps), true

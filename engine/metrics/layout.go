@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/sallyport/sallyport/rules"
 )
@@ -41,6 +42,8 @@ type layout struct {
 	kinds   []*rules.Meter // one for each fact that metrics are kept per, in order of its name
 	columns []*rules.Meter // one for each fact that is summed up
 	results bool           // some metric counts challenges
+
+	readings sync.Pool // of *reading
 }
 
 // gauge is one metric in memory.
@@ -81,6 +84,7 @@ func newLayout(meters []*rules.Meter) *layout {
 		l.byID[m.ID()] = len(l.gauges)
 		l.gauges = append(l.gauges, g)
 	}
+	l.readings.New = func() any { return l.newReading() }
 	return l
 }
 
@@ -118,6 +122,11 @@ type reading struct {
 	met     []state // by filter
 	known   []state // by kind
 	valued  []state // by column
+
+	// What board.read finds for the keys.
+	places  []int    // of meters among the gauges
+	found   []state  // by kind: there is an entry
+	entries []uint32 // by kind: its number
 }
 
 type state uint8
@@ -132,6 +141,7 @@ func (l *layout) newReading() *reading {
 	return &reading{
 		keys: make([]key, len(l.kinds)), values: make([]uint64, len(l.columns)), numbers: make([]bool, len(l.columns)),
 		met: make([]state, len(l.filters)), known: make([]state, len(l.kinds)), valued: make([]state, len(l.columns)),
+		found: make([]state, len(l.kinds)), entries: make([]uint32, len(l.kinds)),
 	}
 }
 

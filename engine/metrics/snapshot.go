@@ -373,15 +373,12 @@ func (t *table) load(k key, tick uint32, flags uint8, cells []cell) bool {
 	if _, twice := t.find(k); twice {
 		return false
 	}
-	number, ok := t.insert(k, flags&partial)
+	number, ok := t.insert(k, flags&partial, classOf(len(cells)))
 	if !ok {
 		return false
 	}
 	e := t.ownEntry(number)
 	e.tick = tick
-	if class := classOf(len(cells)); class != e.class && !t.move(e, class) {
-		return false
-	}
 	copy(t.own(e.block, len(cells)), cells)
 	e.n = uint16(len(cells))
 	return true

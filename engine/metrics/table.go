@@ -76,13 +76,14 @@ func (t *table) find(k key) (number uint32, found bool) {
 	return 0, false
 }
 
-// insert adds a key that is not there, and reports false when there is no memory.
-func (t *table) insert(k key, flags uint8) (number uint32, ok bool) {
+// insert adds a key that is not there, with a block of a class, and reports false
+// when there is no memory.
+func (t *table) insert(k key, flags, class uint8) (number uint32, ok bool) {
 	s := t.shard(k)
 	if (s.used+1)*4 > len(s.slots)*3 && !t.growShard(s) {
 		return 0, false
 	}
-	block, ok := t.alloc(0)
+	block, ok := t.alloc(class)
 	if !ok {
 		return 0, false
 	}
@@ -92,7 +93,7 @@ func (t *table) insert(k key, flags uint8) (number uint32, ok bool) {
 		t.free = t.at(number).block
 	case int(t.used) == len(t.entries)*chunkEntries:
 		if !t.budget.take(chunkEntries * entryBytes) {
-			t.release(block, 0)
+			t.release(block, class)
 			return 0, false
 		}
 		t.entries = append(t.entries, make([]entry, chunkEntries))
@@ -102,7 +103,7 @@ func (t *table) insert(k key, flags uint8) (number uint32, ok bool) {
 		number = t.used
 		t.used++
 	}
-	*t.ownEntry(number) = entry{key: k, block: block, flags: inUse | flags}
+	*t.ownEntry(number) = entry{key: k, block: block, class: class, flags: inUse | flags}
 	s.put(k, number)
 	s.used++
 	t.keys++
@@ -202,13 +203,14 @@ func (t *table) of(cells []cell, slot uint8) (from, to int) {
 	return from, to
 }
 
-// room makes room for one more cell, and reports false when there is no memory.
-func (t *table) room(e *entry) bool {
+// room makes room for one more cell, and when the block must grow for as many as
+// are still coming. It reports false when there is no memory.
+func (t *table) room(e *entry, coming int) bool {
 	size := sizes[e.class]
 	if int(e.n) < size {
 		return true
 	}
-	return t.move(e, classOf(size+1))
+	return t.move(e, classOf(size+max(coming, 1)))
 }
 
 // move puts the cells of an entry into a block of another class.
@@ -232,12 +234,12 @@ func (t *table) insertAt(e *entry, i int, c cell) {
 }
 
 // drop removes the cells of an entry that are older than the horizon: that stand
-// at a step before the oldest of their slot.
-func (t *table) drop(e *entry, oldest *[256]uint32) {
+// at a step before the oldest of their slot. It reports whether there were any.
+func (t *table) drop(e *entry, oldest *[256]uint32) bool {
 	cells := t.block(e.block, int(e.n))
 	first := slices.IndexFunc(cells, func(c cell) bool { return c.step() < oldest[c.slot()] })
 	if first < 0 {
-		return
+		return false
 	}
 	cells = t.own(e.block, int(e.n))
 	kept := first
@@ -248,4 +250,5 @@ func (t *table) drop(e *entry, oldest *[256]uint32) {
 		}
 	}
 	e.n = uint16(kept)
+	return true
 }
