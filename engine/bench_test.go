@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"github.com/sallyport/sallyport/engine"
+	"github.com/sallyport/sallyport/engine/lists"
 	"github.com/sallyport/sallyport/engine/memory"
 	"github.com/sallyport/sallyport/events"
+	"github.com/sallyport/sallyport/rules"
 )
 
-// BenchmarkTrack decides and records in memory: everything but the commit.
-func BenchmarkTrack(b *testing.B) {
-	e := newEngine(b, memory.New(), openSignals(b))
+func benchmarkTrack(b *testing.B, e *engine.Engine) {
+	b.Helper()
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		_, err := e.Track(context.Background(), engine.Action{
@@ -25,4 +26,30 @@ func BenchmarkTrack(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkTrack decides and records in memory: everything but the commit. The
+// first rule set reads neither metrics nor lists: with lists and metrics there,
+// it should take no longer. The second one reads a metric and a list.
+func BenchmarkTrack(b *testing.B) {
+	b.Run("no metrics and lists", func(b *testing.B) {
+		benchmarkTrack(b, newEngine(b, memory.New(), openSignals(b)))
+	})
+	b.Run("metrics and lists that no rule reads", func(b *testing.B) {
+		w := newWorldOf(b, compiled(b), func(c *engine.Config) { c.Signals = []engine.Signals{openSignals(b)} })
+		benchmarkTrack(b, w.Engine)
+	})
+	b.Run("a metric and two list tests", func(b *testing.B) {
+		w := newWorld(b, func(c *engine.Config) { c.Signals = []engine.Signals{openSignals(b)} })
+		if err := w.recorder.CreateList(b.Context(), lists.Head{Name: "suspects", Type: rules.ListOfRanges}, "test"); err != nil {
+			b.Fatal(err)
+		}
+		if err := w.recorder.CreateList(b.Context(), lists.Head{Name: "payees", Type: rules.ListOfStrings}, "test"); err != nil {
+			b.Fatal(err)
+		}
+		if err := w.lists.Refresh(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		benchmarkTrack(b, w.Engine)
+	})
 }

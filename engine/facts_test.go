@@ -73,11 +73,15 @@ type world struct {
 	metrics  *metrics.Windows
 }
 
-// newWorld makes one; change may alter the configuration.
+// newWorld makes one with the set above; change may alter the configuration.
 func newWorld(tb testing.TB, change func(*engine.Config)) *world {
 	tb.Helper()
 	set := compile(tb, factSet)
-	inForce := func() *rules.Set { return set }
+	return newWorldOf(tb, func() *rules.Set { return set }, change)
+}
+
+func newWorldOf(tb testing.TB, inForce func() *rules.Set, change func(*engine.Config)) *world {
+	tb.Helper()
 	w := &world{recorder: memory.New()}
 	w.lists = lists.NewKeeper(w.recorder, nil)
 	var err error
