@@ -55,7 +55,7 @@ func Analyze(s *Set) []Finding {
 	if undecided = append(undecided, a.undecided...); len(undecided) > 0 {
 		out = append(out, Finding{
 			Kind: Undecided, Path: "actions", Rules: undecided,
-			Message: fmt.Sprintf("not decided for %s: no plain conjunction of tests, so it may never match, shadow others or be shadowed unnoticed", countedRules(undecided)),
+			Message: fmt.Sprintf("it was not decided whether %s can match, shadow others or be shadowed: not a plain conjunction of tests", countedRules(undecided)),
 		})
 	}
 	return append(out, s.unused()...)

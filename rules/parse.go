@@ -32,7 +32,36 @@ func ParseYAML(text []byte) (Definition, error) {
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return Definition{}, parseError(Problem{Message: "the text holds more than one YAML document"})
 	}
+	if problems := fractions(text); len(problems) > 0 {
+		return Definition{}, parseError(problems...)
+	}
 	return d, nil
+}
+
+var fraction = regexp.MustCompile(`(?:rollout|position)["']?[ \t]*:[ \t\n]*[-+]?[0-9_]*\.`)
+
+// fractions finds whole numbers that are written with a fraction, which the YAML
+// library would cut off: a rollout of 0.5 percent would be none.
+func fractions(text []byte) []Problem {
+	var document yaml.Node
+	if !fraction.Match(text) || yaml.Unmarshal(text, &document) != nil {
+		return nil
+	}
+	var problems []Problem
+	var visit func(*yaml.Node)
+	visit = func(n *yaml.Node) {
+		for i, child := range n.Content {
+			visit(child)
+			whole := n.Kind == yaml.MappingNode && i%2 == 1 && (n.Content[i-1].Value == "rollout" || n.Content[i-1].Value == "position")
+			if whole && child.ShortTag() == "!!float" && len(problems) < MaxProblems {
+				problems = append(problems, Problem{
+					Line: child.Line, Column: child.Column, Message: fmt.Sprintf("%s is a whole number", n.Content[i-1].Value),
+				})
+			}
+		}
+	}
+	visit(&document)
+	return problems
 }
 
 // YAML writes the definition as ParseYAML reads it.

@@ -25,6 +25,7 @@ func TestParseYAML(t *testing.T) {
 		{"list for a text", "otherwise:\n  default: [ALLOW]\n", []string{"line 2: a list stands here where a text belongs"}},
 		{"text for a list", "otherwise:\n  rules: none\n", []string{"line 2: a single value stands here where a list belongs"}},
 		{"text for a mapping", "otherwise: ALLOW\n", []string{"line 1: a single value stands here where a mapping belongs"}},
+		{"half a percent", "otherwise:\n  rules:\n    - {id: a, name: A, when: 'true', outcome: BLOCK, rollout: 0.5}\n", []string{"line 3, column 63: rollout is a whole number"}},
 		{"two documents", "otherwise: {rules: []}\n---\notherwise: {rules: []}\n", []string{"the text holds more than one YAML document"}},
 		{"not YAML", "otherwise: {rules: [}\n", []string{"did not find expected node content"}},
 		{"too large", strings.Repeat("#", rules.MaxDefinitionBytes+1), []string{"the text has 8388609 bytes; at most 8388608 are allowed"}},

@@ -42,9 +42,15 @@ func Main(ctx context.Context, args []string, io IO) int {
 	}
 	err := dispatch(ctx, args, io)
 	var usage *UsageError
+	var exit *ExitError
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &exit):
+		if exit.Err != nil {
+			fmt.Fprintf(io.Err, "sallyport: %v\n", err)
+		}
+		return exit.Code
 	case errors.As(err, &usage):
 		fmt.Fprintf(io.Err, "sallyport: %v\nTry `sallyport help%s`.\n", err, prefixed(" ", usage.Command))
 		return 2
