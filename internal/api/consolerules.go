@@ -101,7 +101,7 @@ func (s *Server) rulesPublish(k *call) error {
 	if err := k.decodeLarge(&request); err != nil {
 		return err
 	}
-	note, err := noteOf(request.Note)
+	note, err := checkedNote(request.Note)
 	switch {
 	case err != nil:
 		return err

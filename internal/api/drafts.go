@@ -129,7 +129,7 @@ func (s *Server) saveDraft(k *call, change draftChange) error {
 }
 
 func (s *Server) publishDraft(k *call, id string, revision int, note string) error {
-	note, err := noteOf(note)
+	note, err := checkedNote(note)
 	if err != nil {
 		return err
 	}

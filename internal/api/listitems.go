@@ -103,7 +103,7 @@ func (s *Server) importItems(k *call, head lists.Head, replace bool) error {
 	if k.Request().ContentLength > MaxListBody {
 		return tooLarge(MaxListBody)
 	}
-	note, err := noteOf(k.QueryParam("note"))
+	note, err := checkedNote(k.QueryParam("note"))
 	if err != nil {
 		return err
 	}
@@ -261,7 +261,7 @@ func (s *Server) addParsed(k *call, head lists.Head, request wireChange) error {
 	if err != nil {
 		return err
 	}
-	note, err := noteOf(request.Note)
+	note, err := checkedNote(request.Note)
 	if err != nil {
 		return err
 	}
@@ -274,7 +274,7 @@ func (s *Server) deleteItems(k *call) error {
 	if err != nil {
 		return err
 	}
-	note, err := noteOf(k.QueryParam("note"))
+	note, err := checkedNote(k.QueryParam("note"))
 	if err != nil {
 		return err
 	}
@@ -335,7 +335,7 @@ func (s *Server) listsRemove(k *call) error {
 	if err != nil {
 		return err
 	}
-	note, err := noteOf(request.Note)
+	note, err := checkedNote(request.Note)
 	if err != nil {
 		return err
 	}

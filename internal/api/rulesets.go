@@ -105,8 +105,8 @@ func baseOf(text string) (int, error) {
 	return n, nil
 }
 
-// noteOf checks a note that is kept with a rule set.
-func noteOf(text string) (string, error) {
+// checkedNote checks a note that is kept with a rule set.
+func checkedNote(text string) (string, error) {
 	note := strings.TrimSpace(text)
 	return note, checkText("note", note, maxNote)
 }
@@ -201,7 +201,7 @@ func (s *Server) diff(k *call, from, to int) error {
 
 // rollBack makes an older set's definition the next set.
 func (s *Server) rollBack(k *call, number, base int, note string) error {
-	note, err := noteOf(note)
+	note, err := checkedNote(note)
 	if err != nil {
 		return err
 	}
@@ -317,7 +317,7 @@ func (s *Server) applyRules(k *call) error {
 	if err != nil {
 		return err
 	}
-	note, err := noteOf(k.QueryParam("note"))
+	note, err := checkedNote(k.QueryParam("note"))
 	if err != nil {
 		return err
 	}
