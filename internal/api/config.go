@@ -24,6 +24,7 @@ const (
 	MaxBody      = 64 << 10
 	MaxRulesBody = rules.MaxDefinitionBytes
 	MaxListBody  = 64 << 20 // of a list as CSV
+	MaxWireList  = 4 << 20  // of a value list
 )
 
 // Config is everything the server needs. Fields without a default are required.
@@ -82,6 +83,7 @@ type Store interface {
 	authenticatorStore
 	ruleStore
 	listStore
+	titleStore
 	logStore
 }
 

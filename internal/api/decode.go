@@ -50,14 +50,17 @@ func tooLarge(limit int64) *Error {
 // decode reads the body into v. No body at all is an empty object: SDKs send
 // POSTs without one (CONTRACT 0.11). Keys that v does not have are ignored,
 // because newer SDKs send more than this server knows.
-func (k *call) decode(v any) error { return k.decodeJSON(v, false) }
+func (k *call) decode(v any) error { return k.decodeJSON(v, MaxBody, false) }
+
+// decodeUpTo is decode for bodies of another size.
+func (k *call) decodeUpTo(limit int64, v any) error { return k.decodeJSON(v, limit, false) }
 
 // decodeExactly also refuses keys that v does not have. It serves our own API,
 // where an unknown key is a mistake.
-func (k *call) decodeExactly(v any) error { return k.decodeJSON(v, true) }
+func (k *call) decodeExactly(v any) error { return k.decodeJSON(v, MaxBody, true) }
 
-func (k *call) decodeJSON(v any, exactly bool) error {
-	b, err := k.body(MaxBody)
+func (k *call) decodeJSON(v any, limit int64, exactly bool) error {
+	b, err := k.body(limit)
 	if err != nil {
 		return err
 	}

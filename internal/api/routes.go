@@ -65,6 +65,31 @@ func (s *Server) routes() {
 	s.at("GET", "/v1/management/decisions/:userId/:action/:idempotencyKey/explain", management, s.costly(s.explainDecision))
 	s.at("POST", "/v1/management/operators/invites", management, s.inviteOperator)
 
+	// The wire protocol's own management API (CONTRACT 2.6). Its documentation
+	// writes the paths of rules with an underscore, its SDKs with a hyphen.
+	s.at("GET", "/v1/management/action-configurations", management, s.listActions)
+	s.at("POST", "/v1/management/action-configurations", management, s.createAction)
+	s.at("GET", "/v1/management/action-configurations/:actionCode", management, s.showAction)
+	s.at("PATCH", "/v1/management/action-configurations/:actionCode", management, s.changeAction)
+	s.at("DELETE", "/v1/management/action-configurations/:actionCode", management, s.dropAction)
+	for _, path := range []string{"/v1/management/action-configurations/:actionCode/rules", "/v1/management/action_configurations/:actionCode/rules"} {
+		s.at("GET", path, management, s.listWireRules)
+		s.at("POST", path, management, s.createRule)
+		s.at("GET", path+"/:ruleId", management, s.showRule)
+		s.at("PATCH", path+"/:ruleId", management, s.changeRule)
+		s.at("DELETE", path+"/:ruleId", management, s.dropRule)
+	}
+	s.at("GET", "/v1/management/value-lists", management, s.listValueLists)
+	s.at("POST", "/v1/management/value-lists", management, s.createValueList)
+	s.at("GET", "/v1/management/value-lists/:alias", management, s.showValueList)
+	s.at("PATCH", "/v1/management/value-lists/:alias", management, s.changeValueList)
+	s.at("DELETE", "/v1/management/value-lists/:alias", management, s.dropValueList)
+	s.at("GET", "/v1/management/custom-data-points", management, s.listFields)
+	s.at("POST", "/v1/management/custom-data-points", management, s.createField)
+	s.at("GET", "/v1/management/custom-data-points/:id", management, s.showField)
+	s.at("PATCH", "/v1/management/custom-data-points/:id", management, s.changeField)
+	s.at("DELETE", "/v1/management/custom-data-points/:id", management, s.dropField)
+
 	// Console API, with an operator's session; its contract is console.yaml.
 	s.at("GET", consoleAPI+"/session", operator(operators.Reviewer), s.session)
 	s.at("POST", consoleAPI+"/register/begin", stranger, s.registerBegin)
@@ -100,6 +125,8 @@ func (s *Server) routes() {
 	s.at("POST", consoleAPI+"/lists/add", operator(operators.Analyst), s.costly(s.listsAdd))
 	s.at("POST", consoleAPI+"/lists/remove", operator(operators.Analyst), s.costly(s.listsRemove))
 	s.at("POST", consoleAPI+"/lists/drop", operator(operators.Analyst), s.listsDrop)
+	s.at("POST", consoleAPI+"/condition/parse", operator(operators.Reviewer), s.conditionParse)
+	s.at("POST", consoleAPI+"/condition/format", operator(operators.Reviewer), s.conditionFormat)
 	s.at("GET", consoleAPI+"/vocabulary", operator(operators.Reviewer), s.vocabulary)
 	s.at("GET", consoleAPI+"/*", open, s.noSuchEndpoint) // and not the console's page
 	s.at("POST", consoleAPI+"/*", open, s.noSuchEndpoint)

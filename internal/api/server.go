@@ -23,6 +23,7 @@ type Server struct {
 	secure     bool            // the public address is https
 	limits     *limiter
 	turns      chan struct{} // of costly calls, see costly
+	edits      chan struct{} // of changes to parts of the definition, see edit
 	metrics    *metrics
 
 	crossOrigin *http.CrossOriginProtection // for the console
@@ -41,6 +42,7 @@ func New(config Config) (*Server, error) {
 		secure:     strings.HasPrefix(config.PublicURL, "https://"),
 		limits:     newLimiter(config.Limits, config.Now),
 		turns:      make(chan struct{}, costlyAtOnce),
+		edits:      make(chan struct{}, 1),
 
 		crossOrigin: http.NewCrossOriginProtection(),
 	}

@@ -45,7 +45,7 @@ var imports = map[string][]string{
 	"internal/operators":          {"events", "github.com/go-webauthn/webauthn"},
 	"internal/ruleset":            {"rules", "engine", "engine/lists", "events"},
 	"internal/store":              {"rules", "engine", "ceremonies", "events", "engine/lists", "internal/operators", "internal/ruleset", "github.com/ncruces/go-sqlite3", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"},
-	"internal/api":                {"rules", "engine", "engine/lists", "engine/backtest", "ceremonies", "events", "internal/operators", "internal/ruleset", "github.com/labstack/echo/v4", "github.com/prometheus/client_golang", "golang.org/x/time", "github.com/go-webauthn/webauthn", "github.com/mileusna/useragent"},
+	"internal/api":                {"rules", "rules/bridge", "engine", "engine/lists", "engine/backtest", "ceremonies", "events", "internal/operators", "internal/ruleset", "github.com/labstack/echo/v4", "github.com/prometheus/client_golang", "golang.org/x/time", "github.com/go-webauthn/webauthn", "github.com/mileusna/useragent"},
 	"cmd/sallyport":               {"..."},
 	"examples/shop":               {},
 	"examples/embedded":           {"engine", "engine/lists", "engine/memory", "engine/metrics", "engine/signals", "rules", "events"},
