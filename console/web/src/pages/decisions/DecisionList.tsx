@@ -4,6 +4,7 @@ import { useEffect, useImperativeHandle, useRef, type KeyboardEvent, type Ref } 
 
 import type { Decision } from '../../api/types'
 import { Up } from '../../components/icons'
+import { PlaceCredit } from '../../components/PlaceCredit'
 import { count } from '../../lib/format'
 import { DecisionCard, DecisionRow } from './DecisionRow'
 import type { ChangeFilters } from './FilterBar'
@@ -187,6 +188,7 @@ export function DecisionList({ handle, feed, about, current, opened, compact, na
               </Button>
             )}
             {!hasMore && <span className="dim">{count(rows.length, 'decision')}, that is all in this time.</span>}
+            {rows.some(({ country }) => country !== undefined && country !== '') && <PlaceCredit />}
           </div>
         )}
       </div>

@@ -1,6 +1,7 @@
 import { Button } from '@mantine/core'
 
 import type { FactValue } from '../../api/types'
+import { PlaceCredit } from '../../components/PlaceCredit'
 import { countryName } from '../../lib/format'
 import { isPersonal, maskFact } from '../../lib/mask'
 import { showPersonal, usePersonalShown } from '../../lib/personal'
@@ -32,6 +33,7 @@ export function FactTable({ facts }: { facts: readonly FactValue[] }) {
           Show personal data
         </Button>
       )}
+      {facts.some(({ name, known }) => known && name === 'ip.countryCode') && <PlaceCredit />}
     </>
   )
 }
