@@ -115,14 +115,18 @@ func rulesApply(ctx context.Context, call call) error {
 	if err != nil {
 		return err
 	}
-	definition, err := rules.ParseYAML(text)
+	read, err := checkRules(text)
 	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+		return err
 	}
-	set, err := rules.Compile(rules.Version{Definition: definition})
-	if err != nil {
-		return fileError(file, err)
+	if len(read.problems) > 0 {
+		lines := make([]string, len(read.problems))
+		for i, p := range read.problems {
+			lines[i] = where(file, p) + ": " + p.Message
+		}
+		return errors.New(strings.Join(lines, "\n") + "\nnothing was published")
 	}
+	definition, set := read.definition, read.set
 	current, number, err := c.definitionOf(ctx, "current")
 	if err != nil {
 		return err
@@ -169,19 +173,6 @@ func rulesApply(ctx context.Context, call call) error {
 	}
 	p.line("\n%s", p.in(bold, fmt.Sprintf("Published as rule set %d.", published.Number)))
 	return nil
-}
-
-// fileError names the lines of a file that cannot be used.
-func fileError(file string, err error) error {
-	var compile *rules.CompileError
-	if !errors.As(err, &compile) {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	lines := make([]string, len(compile.Problems))
-	for i, p := range compile.Problems {
-		lines[i] = problemLine(file, p)
-	}
-	return errors.New(strings.Join(lines, "\n") + "\nnothing was published")
 }
 
 func rulesExport(ctx context.Context, call call) error {
