@@ -32,20 +32,14 @@ func runTests(m *testing.M) (code int, err error) {
 		return 1, fmt.Errorf("make a folder for the programs: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(bin)) }()
-	assets := filepath.Join(root, "internal", "assets", "node_modules")
-	for name, from := range map[string]string{
-		"libchdb.so":      filepath.Join(assets, "@chdb", "lib-linux-x64-gnu", "libchdb.so"),
-		"ip-country.mmdb": filepath.Join(assets, "@ip-location-db", "geo-whois-asn-country-mmdb", "geo-whois-asn-country.mmdb"),
-	} {
-		if _, err := os.Stat(from); err != nil {
-			return 1, fmt.Errorf("%w (make deps installs it)", err)
+	lib := filepath.Join(root, "bin", "lib")
+	for _, name := range []string{"libchdb.so", "ip-asn.mmdb"} {
+		if _, err := os.Stat(filepath.Join(lib, name)); err != nil {
+			return 1, fmt.Errorf("%w (make build puts it there)", err)
 		}
-		if err := os.MkdirAll(filepath.Join(bin, "lib"), 0o755); err != nil {
-			return 1, err
-		}
-		if err := os.Symlink(from, filepath.Join(bin, "lib", name)); err != nil {
-			return 1, err
-		}
+	}
+	if err := os.Symlink(lib, filepath.Join(bin, "lib")); err != nil {
+		return 1, err
 	}
 	sallyport, shop = filepath.Join(bin, "sallyport"), filepath.Join(bin, "shop")
 	for program, source := range map[string]string{sallyport: "./cmd/sallyport", shop: "./examples/shop"} {
