@@ -36,21 +36,33 @@ func TestChallengesAcceptTheMethodsOfTheirRule(t *testing.T) {
 		want    string // outcome, state, reason
 		allowed []events.Method
 	}{
-		{name: "a person who has one of them", code: "allows", methods: []events.Method{events.MethodEmailOTP, events.MethodSecurityKey},
-			want: "CHALLENGE CHALLENGE_REQUIRED rule", allowed: named},
-		{name: "a person who has another is not allowed for it", code: "allows", methods: []events.Method{events.MethodEmailOTP},
-			want: "CHALLENGE BLOCK enrolment-policy", allowed: named},
-		{name: "a person who has another, to be reviewed", code: "reviews", methods: []events.Method{events.MethodEmailOTP},
-			want: "CHALLENGE REVIEW_REQUIRED enrolment-policy", allowed: named},
-		{name: "a person who has another, to be blocked", code: "blocks", methods: []events.Method{events.MethodEmailOTP},
-			want: "CHALLENGE BLOCK enrolment-policy", allowed: named},
+		{
+			name: "a person who has one of them", code: "allows", methods: []events.Method{events.MethodEmailOTP, events.MethodSecurityKey},
+			want: "CHALLENGE CHALLENGE_REQUIRED rule", allowed: named,
+		},
+		{
+			name: "a person who has another is not allowed for it", code: "allows", methods: []events.Method{events.MethodEmailOTP},
+			want: "CHALLENGE BLOCK enrolment-policy", allowed: named,
+		},
+		{
+			name: "a person who has another, to be reviewed", code: "reviews", methods: []events.Method{events.MethodEmailOTP},
+			want: "CHALLENGE REVIEW_REQUIRED enrolment-policy", allowed: named,
+		},
+		{
+			name: "a person who has another, to be blocked", code: "blocks", methods: []events.Method{events.MethodEmailOTP},
+			want: "CHALLENGE BLOCK enrolment-policy", allowed: named,
+		},
 		{name: "a person who has none, allowed by policy", code: "allows", want: "CHALLENGE ALLOW enrolment-policy", allowed: named},
 		{name: "a person who has none, to be blocked", code: "blocks", want: "CHALLENGE BLOCK enrolment-policy", allowed: named},
 		{name: "a rule that names none accepts any", code: "any", methods: []events.Method{events.MethodRecoveryCode}, want: "CHALLENGE CHALLENGE_REQUIRED rule"},
-		{name: "a failure accepts any", code: "fails", methods: []events.Method{events.MethodEmailOTP}, source: failing,
-			want: "CHALLENGE CHALLENGE_REQUIRED fail-mode"},
-		{name: "management accepts any", code: "fails", methods: []events.Method{events.MethodEmailOTP}, scope: engine.ScopeAdd,
-			want: "CHALLENGE CHALLENGE_REQUIRED management"},
+		{
+			name: "a failure accepts any", code: "fails", methods: []events.Method{events.MethodEmailOTP}, source: failing,
+			want: "CHALLENGE CHALLENGE_REQUIRED fail-mode",
+		},
+		{
+			name: "management accepts any", code: "fails", methods: []events.Method{events.MethodEmailOTP}, scope: engine.ScopeAdd,
+			want: "CHALLENGE CHALLENGE_REQUIRED management",
+		},
 		{name: "an outcome that is no challenge has none", code: "fails", methods: []events.Method{events.MethodEmailOTP}, want: "ALLOW ALLOW rule"},
 	}
 	set := compile(t, methodSet)
