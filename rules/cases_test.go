@@ -21,11 +21,14 @@ type testCase struct {
 	Facts   map[string]any `yaml:"facts"`   // by name; what is not there is unknown
 	Want    string         `yaml:"want"`    // outcome, reason and deciding rule
 	Matches []string       `yaml:"matches"` // id, verdict and "decides"
+	Methods []string       `yaml:"methods"` // that a challenge accepts
+	Adds    []string       `yaml:"adds"`    // value, list and duration
 }
 
 // TestCases runs the files of testdata. Each describes one behaviour: rules.yaml
 // (the example set when it is not there) with cases.yaml, or with the problems
-// that it must have.
+// that it must have. The definition's own tests must pass, but for those in
+// failing.
 func TestCases(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -52,6 +55,7 @@ func TestCases(t *testing.T) {
 				return
 			}
 			runCases(t, definition, parts["cases.yaml"])
+			runOwnTests(t, definition, string(parts["failing"]))
 		})
 	}
 }
@@ -95,10 +99,37 @@ func runCases(t *testing.T, d rules.Definition, text []byte) {
 			if diff := cmp.Diff(c.Matches, matches, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("matches (-want +got):\n%s", diff)
 			}
+			if diff := cmp.Diff(c.Methods, got.Methods, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("methods (-want +got):\n%s", diff)
+			}
+			var adds []string
+			for _, a := range got.Additions {
+				adds = append(adds, fmt.Sprintf("%s to %s for %s by %s", a.Value, a.List, a.For, a.Rule))
+			}
+			if diff := cmp.Diff(c.Adds, adds, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("additions (-want +got):\n%s", diff)
+			}
 			if got.Count != len(got.Matches) {
 				t.Errorf("count %d of %d matches", got.Count, len(got.Matches))
 			}
 		})
+	}
+}
+
+// runOwnTests compares the messages of the definition's tests that fail.
+func runOwnTests(t *testing.T, d rules.Definition, want string) {
+	t.Helper()
+	var failing []string
+	for i, r := range compile(t, d).RunTests() {
+		if r.Name != d.Tests[i].Name || r.Action != d.Tests[i].Action || r.Want != d.Tests[i].Want || r.Passed != (r.Message == "") {
+			t.Errorf("result %+v of test %+v", r, d.Tests[i])
+		}
+		if !r.Passed {
+			failing = append(failing, r.Name+": "+r.Message)
+		}
+	}
+	if diff := cmp.Diff(strings.TrimSpace(want), strings.Join(failing, "\n")); diff != "" {
+		t.Errorf("failing tests (-want +got):\n%s", diff)
 	}
 }
 

@@ -99,7 +99,11 @@ func (v *vetter) visitListTest(call ast.CallExpr) bool {
 	factType, found := v.facts[fact]
 	switch {
 	case !found:
+		problems := len(v.problems)
 		v.visitName(call.Args()[0])
+		if len(v.problems) == problems { // the variable of a loop
+			v.report(place, "only a fact can be looked for in a list, such as ip.address in %s", list)
+		}
 	case typ == ListOfNumbers && factType != cel.DoubleType, typ != ListOfNumbers && factType != cel.StringType:
 		v.report(place, "%s is a list of type %s, in which %s cannot be", list, typ, fact)
 	}
