@@ -77,18 +77,8 @@ func (k *call) definitionJSON() (rules.Definition, error) {
 	return rules.ParseJSON(b.Bytes())
 }
 
-// decodeLarge reads a body that holds a definition.
-func (k *call) decodeLarge(v any) error {
-	b, err := k.body(MaxRulesBody)
-	if err != nil {
-		return err
-	}
-	defer putBuffer(b)
-	if err := json.Unmarshal(b.Bytes(), v); err != nil {
-		return jsonError(b.Bytes(), err)
-	}
-	return nil
-}
+// decodeLarge reads a body that holds a definition or many items.
+func (k *call) decodeLarge(v any) error { return k.decodeJSON(v, MaxRulesBody, true) }
 
 // rulesPublish makes a definition the next set, unless somebody else published
 // one since it was loaded.
