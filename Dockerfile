@@ -31,6 +31,7 @@ RUN apt-get update \
 # The binary finds these files in the folder lib beside it.
 COPY --from=build /out/sallyport /usr/lib/sallyport/sallyport
 COPY --from=build /out/lib /usr/lib/sallyport/lib
+COPY LICENSE NOTICE /usr/share/doc/sallyport/
 COPY --from=web /src/lib/libchdb.so /usr/lib/sallyport/lib/libchdb.so
 RUN ln -s /usr/lib/sallyport/sallyport /usr/bin/sallyport
 ENV SALLYPORT_LISTEN=:8080 SALLYPORT_DATA=/data SALLYPORT_LOG_FORMAT=json
