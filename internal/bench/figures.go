@@ -24,6 +24,11 @@ func atLeast(name string, value, aim float64) figure {
 	return figure{name: name, value: value, aim: fmt.Sprintf(">=%g", aim), ok: value >= aim}
 }
 
+// noMore is a figure that may be as large as aim, but not larger.
+func noMore(name string, value, aim float64) figure {
+	return figure{name: name, value: value, aim: fmt.Sprintf("<=%g", aim), ok: value <= aim}
+}
+
 // atMost is a figure that should stay below aim.
 func atMost(name string, value, aim float64) figure {
 	return figure{name: name, value: value, aim: fmt.Sprintf("<%g", aim), ok: value < aim}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -26,6 +28,7 @@ func main() {
 // Config is what can be set on the command line.
 type Config struct {
 	Binary  string        // the product
+	Only    []string      // parts to run; empty means all
 	Rounds  int           // of each server at each number of callers
 	Stretch time.Duration // of load in one round
 	Tracks  uint64        // before memory is measured
@@ -38,8 +41,10 @@ func run(ctx context.Context, arguments []string) error {
 		return serveReference(ctx)
 	}
 	var c Config
+	var only string
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&c.Binary, "binary", "bin/sallyport", "the built product")
+	flags.StringVar(&only, "only", "", "parts to run, with commas: "+strings.Join(partNames(), ", "))
 	flags.IntVar(&c.Rounds, "rounds", 3, "rounds of each server at each number of callers")
 	flags.DurationVar(&c.Stretch, "stretch", 4*time.Second, "load in one round")
 	flags.Uint64Var(&c.Tracks, "tracks", 100_000, "tracks before memory is measured")
@@ -51,8 +56,19 @@ func run(ctx context.Context, arguments []string) error {
 	if c.Rounds < 1 {
 		return errors.New("-rounds must be at least 1")
 	}
+	if only != "" {
+		c.Only = strings.Split(only, ",")
+		for _, name := range c.Only {
+			if !slices.Contains(partNames(), name) {
+				return fmt.Errorf("-only: there is no part %q; there are %s", name, strings.Join(partNames(), ", "))
+			}
+		}
+	}
 	if _, err := os.Stat(c.Binary); err != nil {
 		return fmt.Errorf("%w (run make build first)", err)
+	}
+	if c.Profile > 0 {
+		return profile(ctx, c)
 	}
 	return measure(ctx, c)
 }

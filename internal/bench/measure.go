@@ -34,8 +34,50 @@ type sample struct {
 	childMicros float64 // processor time of the server's children per request
 }
 
-// measure runs everything and prints the figures.
+// part is one group of figures, which can be measured alone.
+type part struct {
+	name    string
+	measure func(context.Context, Config) ([]figure, error)
+}
+
+var parts = []part{
+	{"track", track},
+	{"rules", ruleFigures},
+	{"many", manyRules},
+	{"metrics", metricFigures},
+	{"peers", peers},
+}
+
+func partNames() []string {
+	names := make([]string, len(parts))
+	for i, p := range parts {
+		names[i] = p.name
+	}
+	return names
+}
+
+// measure runs the parts and prints their figures.
 func measure(ctx context.Context, c Config) error {
+	var figures []figure
+	for _, p := range parts {
+		if len(c.Only) > 0 && !slices.Contains(c.Only, p.name) {
+			continue
+		}
+		progress("part %s", p.name)
+		some, err := p.measure(ctx, c)
+		if err != nil {
+			print(figures) // what is known by now took its time
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		figures = append(figures, some...)
+	}
+	print(figures)
+	return nil
+}
+
+// running starts the product on an empty data folder with the ten rules, and
+// calls use with it. It stops the product that use returns.
+func running(ctx context.Context, c Config, use func(*product, string) (*product, error)) error {
 	data, err := os.MkdirTemp("", "sallyport-bench-")
 	if err != nil {
 		return fmt.Errorf("make a data folder: %w", err)
@@ -46,31 +88,39 @@ func measure(ctx context.Context, c Config) error {
 		return err
 	}
 	defer func() { p.Kill() }()
-	if err := p.applyRules(ctx, c.Binary, data); err != nil {
+	if err := p.applyRules(ctx, c.Binary, data, load.Fields+ruleSet); err != nil {
 		return err
 	}
-	if c.Profile > 0 {
-		return profile(ctx, c, p)
-	}
-	figures, err := compare(ctx, c, p)
-	if err != nil {
-		return err
-	}
-	if err := stop(ctx, p); err != nil {
-		return err
-	}
-	again, err := startProduct(ctx, c.Binary, data)
+	again, err := use(p, data)
 	if err != nil {
 		return err
 	}
 	p = again
-	figures = append(figures, atMost("start.second-seconds", p.started.Seconds(), aimRestart))
-	rest, err := memory(ctx, c, p)
-	if err != nil {
-		return err
-	}
-	print(append(figures, rest...))
 	return stop(ctx, p)
+}
+
+// track compares whole track requests with the reference, and looks at start and
+// memory.
+func track(ctx context.Context, c Config) ([]figure, error) {
+	var figures []figure
+	err := running(ctx, c, func(p *product, data string) (*product, error) {
+		var err error
+		if figures, err = compare(ctx, c, p); err != nil {
+			return p, err
+		}
+		if err := stop(ctx, p); err != nil {
+			return p, err
+		}
+		again, err := startProduct(ctx, c.Binary, data)
+		if err != nil {
+			return p, err
+		}
+		figures = append(figures, atMost("start.second-seconds", again.started.Seconds(), aimRestart))
+		rest, err := memory(ctx, c, again)
+		figures = append(figures, rest...)
+		return again, err
+	})
+	return figures, err
 }
 
 func stop(ctx context.Context, p *product) error {
@@ -93,12 +143,12 @@ func compare(ctx context.Context, c Config, p *product) ([]figure, error) {
 	for round := range c.Rounds {
 		for _, n := range callers {
 			progress("round %d of %d, %d callers", round+1, c.Rounds, n)
-			one, err := stretch(ctx, c, reference.ID(), referenceAddress, n, fmt.Sprintf("r%d", round), nil)
+			one, err := stretch(ctx, c, target{pid: reference.ID(), address: referenceAddress, track: payments}, n, fmt.Sprintf("r%d", round))
 			if err != nil {
 				return nil, fmt.Errorf("reference: %w", err)
 			}
 			theirs[n] = append(theirs[n], one)
-			if one, err = stretch(ctx, c, p.ID(), p.address, n, fmt.Sprintf("p%d-%d", round, n), p); err != nil {
+			if one, err = stretch(ctx, c, p.target(payments), n, fmt.Sprintf("p%d-%d", round, n)); err != nil {
 				return nil, fmt.Errorf("product: %w; it printed:\n%s", err, tail(p.Output()))
 			}
 			ours[n] = append(ours[n], one)
@@ -111,13 +161,26 @@ func compare(ctx context.Context, c Config, p *product) ([]figure, error) {
 	return figures, nil
 }
 
+// target is a server and what to ask it.
+type target struct {
+	pid     int
+	address string // host:port
+	track   load.Track
+	product *product // nil for the reference
+}
+
+func (p *product) target(track load.Track) target {
+	return target{pid: p.ID(), address: p.address, track: track, product: p}
+}
+
 // stretch loads one server for a while. For the product the measurement ends
 // when the archive has everything.
-func stretch(ctx context.Context, c Config, pid int, address string, n int, prefix string, p *product) (sample, error) {
+func stretch(ctx context.Context, c Config, t target, n int, prefix string) (sample, error) {
+	p := t.product
 	one := func(prefix string, length time.Duration) (load.Result, error) {
 		ctx, cancel := context.WithTimeout(ctx, length)
 		defer cancel()
-		result, err := load.Run{Address: address, Callers: n, Track: payments, Prefix: prefix}.Do(ctx)
+		result, err := load.Run{Address: t.address, Callers: n, Track: t.track, Prefix: prefix}.Do(ctx)
 		if err == nil && (result.Refused > 0 || result.Broken > 0) {
 			err = fmt.Errorf("%d refused, %d broken: %s", result.Refused, result.Broken, result.First)
 		}
@@ -129,7 +192,7 @@ func stretch(ctx context.Context, c Config, pid int, address string, n int, pref
 	if _, err := one(prefix+"-warm", min(c.Stretch, longestWarmUp)); err != nil {
 		return sample{}, err
 	}
-	cpu, err := process.CPU(pid)
+	cpu, err := process.CPU(t.pid)
 	if err != nil {
 		return sample{}, err
 	}
@@ -141,7 +204,7 @@ func stretch(ctx context.Context, c Config, pid int, address string, n int, pref
 	if err != nil {
 		return sample{}, err
 	}
-	cpuAfter, err := process.CPU(pid)
+	cpuAfter, err := process.CPU(t.pid)
 	if err != nil {
 		return sample{}, err
 	}
@@ -205,16 +268,18 @@ func memory(ctx context.Context, c Config, p *product) ([]figure, error) {
 }
 
 // profile keeps the product under load while somebody looks at it.
-func profile(ctx context.Context, c Config, p *product) error {
-	fmt.Printf("process %d under load of %d callers for %s\n", p.ID(), aimCallers, c.Profile)
-	ctx, cancel := context.WithTimeout(ctx, c.Profile)
-	defer cancel()
-	result, err := load.Run{Address: p.address, Callers: aimCallers, Track: payments, Prefix: "profile"}.Do(ctx)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%.0f requests a second, p50 %s, p99 %s\n", result.Rate(), result.Quantile(0.5), result.Quantile(0.99))
-	return stop(context.WithoutCancel(ctx), p)
+func profile(ctx context.Context, c Config) error {
+	return running(ctx, c, func(p *product, _ string) (*product, error) {
+		fmt.Printf("process %d under load of %d callers for %s\n", p.ID(), aimCallers, c.Profile)
+		ctx, cancel := context.WithTimeout(ctx, c.Profile)
+		defer cancel()
+		result, err := load.Run{Address: p.address, Callers: aimCallers, Track: payments, Prefix: "profile"}.Do(ctx)
+		if err != nil {
+			return p, err
+		}
+		fmt.Printf("%.0f requests a second, p50 %s, p99 %s\n", result.Rate(), result.Quantile(0.5), result.Quantile(0.99))
+		return p, nil
+	})
 }
 
 func median(values []float64) float64 {

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -62,10 +64,10 @@ func startProduct(ctx context.Context, binary, data string) (*product, error) {
 	return &product{Process: p, address: "127.0.0.1:" + found[1], started: time.Since(start)}, nil
 }
 
-// applyRules publishes the ten rules the way an analyst would.
-func (p *product) applyRules(ctx context.Context, binary, folder string) error {
+// applyRules publishes a rule set the way an analyst would.
+func (p *product) applyRules(ctx context.Context, binary, folder, text string) error {
 	file := filepath.Join(folder, "rules.yaml")
-	if err := os.WriteFile(file, []byte(load.Fields+ruleSet), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write the rules: %w", err)
 	}
 	apply := exec.CommandContext(ctx, binary, "rules", "apply", file)
@@ -75,6 +77,31 @@ func (p *product) applyRules(ctx context.Context, binary, folder string) error {
 		return fmt.Errorf("publish the rules: %w: %s", err, out)
 	}
 	return nil
+}
+
+// publish publishes a rule set, and returns how long that took.
+func (p *product) publish(ctx context.Context, yaml []byte) (time.Duration, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+p.address+"/v1/management/rule-sets", bytes.NewReader(yaml))
+	if err != nil {
+		return 0, fmt.Errorf("publish: %w", err)
+	}
+	request.SetBasicAuth(managementSecret, "")
+	request.Header.Set("Content-Type", "application/yaml")
+	start := time.Now()
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, fmt.Errorf("publish: %w", err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return 0, fmt.Errorf("publish: %w", err)
+	}
+	took := time.Since(start)
+	if answer.StatusCode/100 != 2 {
+		return 0, fmt.Errorf("publish: %s: %s", answer.Status, text[:min(len(text), 1000)])
+	}
+	return took, nil
 }
 
 // settle waits until the archive has every event, so that the work that the load
