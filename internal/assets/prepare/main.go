@@ -18,7 +18,7 @@ func main() {
 	to := flag.String("to", "bin/lib", "folder to fill")
 	duplicate := flag.Bool("copy", false, "copy files rather than link to them")
 	flag.Parse()
-	if err := prepare(*from, *to, *duplicate); err != nil {
+	if err := Prepare(*from, *to, *duplicate); err != nil {
 		fmt.Fprintln(os.Stderr, "prepare:", err)
 		os.Exit(1)
 	}
@@ -47,7 +47,10 @@ var converted = []struct {
 	{"crawlers.txt", []string{"node_modules/crawler-user-agents/crawler-user-agents.json"}, crawlers},
 }
 
-func prepare(from, to string, duplicate bool) error {
+// Prepare fills the folder `to` from the folder `from`, which holds node_modules.
+// Files are replaced by renaming, so that a running server can take them up; with
+// duplicate they are copied rather than linked to.
+func Prepare(from, to string, duplicate bool) error {
 	from, err := filepath.Abs(from)
 	if err != nil {
 		return err
