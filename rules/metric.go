@@ -45,6 +45,7 @@ type Occurrence struct {
 type Meter struct {
 	metric Metric // with defaults filled in
 	id     string
+	parts  Parts
 	window Window
 	per    func(*Facts) ref.Val
 	of     func(*Facts) ref.Val // nil for count
@@ -62,6 +63,13 @@ func (m *Meter) Name() string { return m.metric.Name }
 // ID stands for all that decides the meter's value: function, facts, their types,
 // condition and window, not the name. Meters with equal ids have equal values.
 func (m *Meter) ID() string { return m.id }
+
+// Parts name what a meter reads. Where those of two meters are equal, so are their
+// keys, their values, or what they count.
+type Parts struct{ Key, Value, Condition string }
+
+// Parts are the names of the meter's parts.
+func (m *Meter) Parts() Parts { return m.parts }
 
 // Window is the span of time that the meter counts.
 func (m *Meter) Window() Window { return m.window }
@@ -197,27 +205,31 @@ func (c *checker) meter(path string, metric Metric, facts *measurable) (m *Meter
 		c.report(path+".window", "", "%v", err)
 	}
 	m.per, m.of = facts.readers[metric.Per], facts.readers[metric.Of]
-	parts := []string{
-		string(metric.Function), metric.Of, typeNameOf(facts, metric.Of), metric.Per, typeNameOf(facts, metric.Per),
-		string(metric.Counts), fmt.Sprint(m.window.seconds), metric.Where,
+	m.parts = Parts{
+		Key:       facts.named(metric.Per),
+		Value:     facts.named(metric.Of),
+		Condition: string(metric.Counts) + "\x00" + metric.Where,
 	}
 	if metric.Where != "" {
 		var reads []string
 		reads, cost = c.where(path+".where", m, facts)
 		for _, name := range reads {
-			parts = append(parts, name, typeNameOf(facts, name))
+			m.parts.Condition += "\x00" + facts.named(name)
 		}
 	}
-	hash := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	hash := sha256.Sum256([]byte(strings.Join([]string{
+		string(metric.Function), fmt.Sprint(m.window.seconds), m.parts.Key, m.parts.Value, m.parts.Condition,
+	}, "\x00\x00")))
 	m.id = hex.EncodeToString(hash[:16])
 	return m, cost
 }
 
-func typeNameOf(facts *measurable, name string) string {
-	if typ, ok := facts.types[name]; ok {
-		return typ.String()
+// named is a fact's name with its type, which a set gives to custom ones.
+func (facts *measurable) named(fact string) string {
+	if typ, ok := facts.types[fact]; ok {
+		return fact + " " + typ.String()
 	}
-	return ""
+	return fact
 }
 
 // measured checks that a function has the fact that it needs.

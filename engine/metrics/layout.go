@@ -62,9 +62,9 @@ func newLayout(meters []*rules.Meter) *layout {
 	l := &layout{byID: map[string]int{}}
 	meters = slices.SortedFunc(slices.Values(meters), func(a, b *rules.Meter) int { return cmp.Compare(a.ID(), b.ID()) })
 	meters = slices.CompactFunc(meters, func(a, b *rules.Meter) bool { return a.ID() == b.ID() })
-	per := func(m *rules.Meter) string { return m.Metric().Per }
-	condition := func(m *rules.Meter) string { return string(m.Metric().Counts) + " " + m.Metric().Where }
-	of := func(m *rules.Meter) string { return m.Metric().Of }
+	per := func(m *rules.Meter) string { return m.Parts().Key }
+	condition := func(m *rules.Meter) string { return m.Parts().Condition }
+	of := func(m *rules.Meter) string { return m.Parts().Value }
 	for _, m := range meters {
 		place(&l.kinds, m, per)
 	}

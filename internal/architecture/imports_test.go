@@ -33,6 +33,7 @@ var imports = map[string][]string{
 	"events/clickhouse/embedded":  {"github.com/ebitengine/purego"},
 	"engine":                      {"engine/lists", "rules", "events"},
 	"engine/lists":                {"rules", "events"},
+	"engine/backtest":             {"engine", "engine/metrics", "rules", "events"},
 	"engine/metrics":              {"engine", "rules", "events"},
 	"engine/metrics/metricsbench": {"engine/metrics", "rules", "events"},
 	"engine/memory":               {"engine", "engine/lists", "rules", "events"},
