@@ -379,6 +379,7 @@ type schema struct {
 	Items      *schema            `yaml:"items"`
 	Enum       []string           `yaml:"enum"`
 	AllOf      []*schema          `yaml:"allOf"`
+	OneOf      []*schema          `yaml:"oneOf"`
 	Open       bool               `yaml:"additionalProperties"`
 }
 
@@ -421,6 +422,14 @@ func (s spec) resolve(in *schema) *schema {
 // missing that is required, the right types, no null.
 func (s spec) check(path string, in *schema, value any) (problems []string) {
 	in = s.resolve(in)
+	for _, choice := range in.OneOf {
+		if problems = s.check(path, choice, value); len(problems) == 0 {
+			return nil
+		}
+	}
+	if len(in.OneOf) > 0 {
+		return problems // of the last choice
+	}
 	wrong := func(format string, a ...any) { problems = append(problems, path+": "+fmt.Sprintf(format, a...)) }
 	switch v := value.(type) {
 	case nil:
@@ -445,7 +454,7 @@ func (s spec) check(path string, in *schema, value any) (problems []string) {
 			}
 		}
 	case []any:
-		if in.Type != "array" {
+		if in.Type != "array" && in.Type != "" {
 			wrong("is an array, not %q", in.Type)
 			return problems
 		}

@@ -12,11 +12,7 @@ func (b *Bridge) JSONLogic(n Node) ([]byte, []rules.Problem) {
 	if _, problems := b.Format(n); len(problems) > 0 {
 		return nil, problems
 	}
-	v := any(true)
-	if !n.IsGroup() || len(n.Rules) > 0 {
-		v = b.logic(n)
-	}
-	text, err := marshal(v)
+	text, err := marshal(b.logic(n))
 	if err != nil {
 		return nil, []rules.Problem{{Message: err.Error()}}
 	}
