@@ -164,7 +164,11 @@ func (e *RefusedError) Error() string {
 		return b.String() // the sentence says it
 	}
 	for _, p := range e.Details {
-		b.WriteString("\n  " + problemLine(e.File, p))
+		line := p.Message // of a conflict: what was changed by somebody else
+		if e.Status != http.StatusConflict {
+			line = problemLine(e.File, p)
+		}
+		b.WriteString("\n  " + line)
 	}
 	return b.String()
 }

@@ -86,7 +86,7 @@ func careCommands() []command {
 		},
 		{
 			name: "secret renew-management", group: "Care", config: true,
-			short: "replace the management secret and print the new one",
+			short: "replace the management secret and print it",
 			long: `The management secret is kept as a hash and cannot be shown again. This makes
 a new one, prints it, and replaces the old one when the server starts next.`,
 			run: secretRenewManagement,
@@ -193,13 +193,16 @@ it is not sure, and keeps the evidence.
 
 Usage: sallyport COMMAND [flags]
 `)
-	group := ""
+	group, width := "", 0
+	for _, c := range commands() {
+		width = max(width, len(strings.TrimSpace(c.name+" "+c.args)))
+	}
 	for _, c := range commands() {
 		if c.group != group {
 			group = c.group
 			fmt.Fprintf(w, "\n%s\n", group)
 		}
-		fmt.Fprintf(w, "  %-24s %s\n", strings.TrimSpace(c.name+" "+c.args), c.short)
+		fmt.Fprintf(w, "  %-*s  %s\n", width, strings.TrimSpace(c.name+" "+c.args), c.short)
 	}
 	fmt.Fprint(w, "\n`sallyport help serve` lists the settings, `sallyport help COMMAND` the flags.\n")
 }

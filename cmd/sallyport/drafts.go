@@ -25,7 +25,7 @@ func draftCommands() []command {
 		},
 		{
 			name: "drafts show", args: "DRAFT", group: "Drafts",
-			short: "show what a draft changes, and what is wrong with it",
+			short: "show what a draft changes and what is wrong",
 			long: `Shows what publishing the draft would change, its problems and findings, and
 whether its tests pass. DRAFT is its id, or the beginning of it. With --yaml it
 prints the rule set itself, for "rules apply" or an editor.` + clientHelp,

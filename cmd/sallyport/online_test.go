@@ -100,7 +100,7 @@ func TestRuleSetsFromTheCommandLine(t *testing.T) {
 	}, "rules", "apply", file, "--note", "Our own rules")
 	s.ok([]string{"Nothing changes: this is rule set 2"}, "rules", "apply", file)
 	wrong := s.file("wrong.yaml", strings.Replace(shopRules, "> 1000", "> 2000", 1))
-	s.fails(1, []string{"✗ huge payments are blocked", "1 test fails", "nothing was published"}, "rules", "apply", wrong)
+	s.fails(1, []string{"✗ huge payments are blocked", "1 of the 1 test of", "nothing was published"}, "rules", "apply", wrong)
 	broken := s.file("broken.yaml", strings.Replace(shopRules, "> 1000", "> 'x'", 1))
 	s.fails(1, []string{broken + ":10:60: ", "nothing was published"}, "rules", "apply", broken)
 	s.fails(1, []string{"rule set 1"}, "rules", "apply", s.file("more.yaml", strings.Replace(strings.Replace(shopRules, "1000", "900", 1), "1500", "950", 1)), "--base", "1")

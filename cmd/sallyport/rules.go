@@ -148,7 +148,7 @@ func rulesApply(ctx context.Context, call call) error {
 		}
 	}
 	if failed := slices.DeleteFunc(slices.Clone(results), func(r rules.TestResult) bool { return r.Passed }); len(failed) > 0 {
-		return fmt.Errorf("%s of %s: nothing was published", plural(len(failed), "test fails", "tests fail"), file)
+		return fmt.Errorf("%d of the %s of %s failed: nothing was published", len(failed), plural(len(results), "test", "tests"), file)
 	}
 	if title := call.value("draft"); title != "" {
 		return call.saveDraft(ctx, c, title, number, text)

@@ -62,7 +62,7 @@ call is made with SALLYPORT_MANAGEMENT_SECRET.`,
 		},
 		{
 			name: "rules schema", group: "Rules",
-			short: "print the JSON Schema of rule set files, for editors",
+			short: "print the JSON Schema of rule sets, for editors",
 			long: `Prints the JSON Schema of rule set files. Write it to a file and name that in the
 first line of a rule set for an editor with a YAML language server:
   # yaml-language-server: $schema=rules.schema.json`,
