@@ -17,8 +17,9 @@ const (
 	// MaxKnown is how many devices are known of a person, and how many addresses.
 	// Beyond, those that were established longest ago are forgotten.
 	MaxKnown = 50
-	// MaxDeviceUsers is how far the users of a device are counted.
-	MaxDeviceUsers = 1000
+	// MaxDeviceUsers is how far the users of a device are counted: an id that a
+	// thousand people send is counted with each of them.
+	MaxDeviceUsers = 100
 	// establishedAnew is how old the time of something known may be before it is
 	// brought up to date. So what is in use is not forgotten, and costs one write a
 	// day.
@@ -36,6 +37,9 @@ func (s *Store) Profile(ctx context.Context, user events.UserID, device, address
 		return profile, nil
 	}
 	a, err := readProfile(s.quick(ctx), user, device, address)
+	if err == nil && device != "" {
+		a.DeviceUsers, err = s.deviceUsers(ctx, device)
+	}
 	if err != nil {
 		return engine.Profile{}, fmt.Errorf("read profile: %w", err)
 	}
@@ -43,14 +47,20 @@ func (s *Store) Profile(ctx context.Context, user events.UserID, device, address
 	return a.Profile, nil
 }
 
-// readProfile reads a whole profile.
+// deviceUsers counts the people for whom a device is known.
+func (s *Store) deviceUsers(ctx context.Context, device string) (n int, err error) {
+	if n, found := s.profiles.usersOf(device); found {
+		return n, nil
+	}
+	err = s.quick(ctx).get("SELECT COUNT(*) FROM (SELECT 1 FROM devices WHERE id = $1 LIMIT $2) users", args{device, int64(MaxDeviceUsers)}, &n)
+	return n, err
+}
+
+// readProfile reads a profile but for the users of the device.
 func readProfile(q querier, user events.UserID, device, address string) (acquaintance, error) {
 	a, err := readPerson(q, user, device, address)
 	if err == nil && a.Enrolled() {
 		a.Passkeys, err = passkeys(q, user)
-	}
-	if err == nil && device != "" {
-		err = q.get("SELECT COUNT(*) FROM (SELECT 1 FROM devices WHERE id = $1 LIMIT $2) users", args{device, int64(MaxDeviceUsers)}, &a.DeviceUsers)
 	}
 	return a, err
 }

@@ -97,6 +97,17 @@ func (p *profiles) get(user events.UserID, device, address string) (engine.Profi
 	return engine.Profile{}, marks{*p.shard(user), *p.deviceShard(device)}, false
 }
 
+// usersOf returns how many users a device has.
+func (p *profiles) usersOf(device string) (n int, found bool) {
+	if !p.enabled {
+		return 0, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n, found = p.users[device]
+	return n, found
+}
+
 // known returns a kept acquaintance, which the caller must not change.
 func (p *profiles) known(user events.UserID, device, address string) (acquaintance, bool) {
 	if !p.enabled {
