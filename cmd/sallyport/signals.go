@@ -25,7 +25,6 @@ func (s *Server) openSignals(context.Context) error {
 		return err
 	}
 	s.closeLater(s.signals.Close)
-	s.log.Info("data of facts", "ip", s.signals.Status())
 	return nil
 }
 
