@@ -42,7 +42,14 @@ func Run(t *testing.T, open func(t *testing.T) engine.Recorder) {
 		{"a person is known from the first action on", firstAction},
 		{"an attribute that is not sent stays as it was", attributes},
 		{"a device is known once an action established it", device},
+		{"a device counts the people whom it is known for", deviceUsers},
+		{"an address is known once an action established it", address},
+		{"an action without a device establishes its address, and the other way round", halves},
 		{"a changed state is read back", state},
+		{"what rules add is on the list until the later of the times", additions},
+		{"an action that is recorded again adds nothing", additionsAgain},
+		{"a list takes no item of another type, and the decision stands", otherType},
+		{"observers hear of an event before its writer is answered", observed},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, open(t)) })
@@ -61,6 +68,7 @@ func recording(t *testing.T, id events.ActionID) engine.Recording {
 		Decision: engine.Decision{
 			ActionID: id, Outcome: rules.Challenge, State: events.StateChallengeRequired, Reason: rules.ByRule, Rule: "large", Set: 3,
 			Matches: []rules.Match{{ID: "large", Name: "Large", Outcome: rules.Challenge, Mode: rules.Live, Result: rules.Matched, Decides: true}},
+			Allowed: []events.Method{events.MethodPasskey, events.MethodSecurityKey},
 			Prompt:  "Pay 250 EUR", PromptID: id.Code + "@3", CreatedAt: base, StateChangedAt: base,
 		},
 		Country: "NZ",
@@ -72,6 +80,7 @@ func recording(t *testing.T, id events.ActionID) engine.Recording {
 	r.Event, err = events.NewDraft(events.ActionTracked{
 		ActionID: id, State: r.Decision.State, Outcome: string(r.Decision.Outcome), Reason: string(r.Decision.Reason),
 		Rule: r.Decision.Rule, RuleName: "Large", Set: 3, Matches: matches, Country: "NZ", Shown: r.Decision.PromptID,
+		Allowed: r.Decision.Allowed,
 	}, events.Personal{events.PersonalIP: "192.0.2.7"}, base)
 	if err != nil {
 		t.Fatal(err)
