@@ -83,7 +83,9 @@ func (e *Engine) additions(ctx context.Context, c *decision, wanted []rules.Addi
 		}
 		addition := ListAddition{List: w.List, Type: declared[i].Type, Value: value, Rule: w.Rule}
 		if w.For > 0 {
-			addition.Until = now.Add(w.For).UTC().Truncate(time.Microsecond)
+			// Up to a whole second, so that the many actions of one attack do not each
+			// make the same item last a little longer.
+			addition.Until = now.Add(w.For + time.Second - 1).UTC().Truncate(time.Second)
 		}
 		additions = append(additions, addition)
 	}

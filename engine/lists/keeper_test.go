@@ -326,11 +326,11 @@ func TestKeeperAgreesWithPlainMaps(t *testing.T) {
 			s := newSource(t, typ)
 			k := lists.NewKeeper(s, nil)
 			want := map[string]bool{}
-			for range 60 {
+			for range 100 {
 				var add []lists.Item
 				var remove []string
-				for range random.IntN(300) {
-					value := fmt.Sprintf("v%d", random.IntN(5000))
+				for range random.IntN(1200) {
+					value := fmt.Sprintf("v%d", random.IntN(20_000))
 					if typ == rules.ListOfRanges {
 						value = addresses()
 						if random.IntN(10) == 0 {
@@ -354,7 +354,7 @@ func TestKeeperAgreesWithPlainMaps(t *testing.T) {
 				}
 				refresh(t, k)
 				for range 200 {
-					value := fmt.Sprintf("v%d", random.IntN(5000))
+					value := fmt.Sprintf("v%d", random.IntN(20_000))
 					found := want[value]
 					if typ == rules.ListOfRanges {
 						value = addresses()

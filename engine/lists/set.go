@@ -10,43 +10,64 @@ import (
 )
 
 // set holds the items of one list. Once it is frozen it does not change any more,
-// so readers need no lock. What changed since the large table was made waits in a
-// small one, which is all that has to be copied for the next change.
+// so readers need no lock. What is new waits in a small table, which is all that
+// has to be copied for the next change; from time to time it joins a middle one,
+// and that joins the large one.
 type set struct {
 	typ     rules.ListType
 	items   int
 	base    table
-	changes table // over base
+	middle  table // changes of base
+	recent  table // changes of both
 	counts  [2][129]int32
 	lengths [2][]uint8 // prefix lengths that items have: of IPv4, of IPv6
 }
 
-// mergeAt is how many changes a list may have before they are merged into its
-// large table, at least. A larger list takes an eighth of its items.
-const mergeAt = 1024
+// A recent table of more than recentMost changes joins the middle one, and that
+// one the base once it has more than baseShare of the base's items.
+const (
+	recentMost = 1024
+	baseShare  = 8 // an eighth
+)
 
 // edit returns a copy that may be changed until it is frozen.
 func (s *set) edit() *set {
 	copied := *s
-	copied.changes = s.changes.clone()
+	copied.recent = s.recent.clone()
 	return &copied
 }
 
 // freeze ends the changes.
 func (s *set) freeze() {
-	if s.changes.used > max(mergeAt, s.base.used/8) || s.base.used == 0 {
+	if s.recent.used > recentMost || s.base.used == 0 {
+		if s.middle.used > 0 {
+			joined := newTable(s.middle.used + s.recent.used)
+			s.middle.each(joined.put)
+			s.recent.each(joined.put)
+			s.recent = joined
+		}
+		s.middle, s.recent = s.recent, table{}
+	}
+	if s.middle.used > max(baseShare*recentMost, s.base.used/baseShare) || s.base.used == 0 {
 		merged := newTable(s.items)
 		s.base.each(func(k key, until int64) {
-			if _, changed := s.changes.get(k); !changed {
+			if _, changed := s.middle.get(k); !changed {
+				if _, changed := s.recent.get(k); !changed {
+					merged.put(k, until)
+				}
+			}
+		})
+		s.middle.each(func(k key, until int64) {
+			if _, changed := s.recent.get(k); !changed && until != gone {
 				merged.put(k, until)
 			}
 		})
-		s.changes.each(func(k key, until int64) {
+		s.recent.each(func(k key, until int64) {
 			if until != gone {
 				merged.put(k, until)
 			}
 		})
-		s.base, s.changes = merged, table{}
+		s.base, s.middle, s.recent = merged, table{}, table{}
 	}
 	for family := range s.counts {
 		s.lengths[family] = nil
@@ -60,10 +81,12 @@ func (s *set) freeze() {
 
 // find returns until when an item counts.
 func (s *set) find(k key) (until int64, found bool) {
-	if until, found = s.changes.get(k); found {
-		return until, until != gone
+	if until, found = s.recent.get(k); !found {
+		if until, found = s.middle.get(k); !found {
+			return s.base.get(k)
+		}
 	}
-	return s.base.get(k)
+	return until, until != gone
 }
 
 // put adds an item or replaces it. It fails for a value that is not canonical.
@@ -79,7 +102,7 @@ func (s *set) put(h hasher, value string, expires time.Time) error {
 	if _, found := s.find(k); !found {
 		s.count(prefix, 1)
 	}
-	s.changes.put(k, until)
+	s.recent.put(k, until)
 	return nil
 }
 
@@ -91,7 +114,7 @@ func (s *set) remove(h hasher, value string) error {
 	}
 	if _, found := s.find(k); found {
 		s.count(prefix, -1)
-		s.changes.put(k, gone)
+		s.recent.put(k, gone)
 	}
 	return nil
 }
