@@ -40,34 +40,7 @@ func (s *set) edit() *set {
 // freeze ends the changes.
 func (s *set) freeze() {
 	if s.recent.used > recentMost || s.base.used == 0 {
-		if s.middle.used > 0 {
-			joined := newTable(s.middle.used + s.recent.used)
-			s.middle.each(joined.put)
-			s.recent.each(joined.put)
-			s.recent = joined
-		}
-		s.middle, s.recent = s.recent, table{}
-	}
-	if s.middle.used > max(baseShare*recentMost, s.base.used/baseShare) || s.base.used == 0 {
-		merged := newTable(s.items)
-		s.base.each(func(k key, until int64) {
-			if _, changed := s.middle.get(k); !changed {
-				if _, changed := s.recent.get(k); !changed {
-					merged.put(k, until)
-				}
-			}
-		})
-		s.middle.each(func(k key, until int64) {
-			if _, changed := s.recent.get(k); !changed && until != gone {
-				merged.put(k, until)
-			}
-		})
-		s.recent.each(func(k key, until int64) {
-			if until != gone {
-				merged.put(k, until)
-			}
-		})
-		s.base, s.middle, s.recent = merged, table{}, table{}
+		s.join()
 	}
 	for family := range s.counts {
 		s.lengths[family] = nil
@@ -77,6 +50,33 @@ func (s *set) freeze() {
 			}
 		}
 	}
+}
+
+// join moves the recent changes into the middle table, and those into the base
+// when they are many.
+func (s *set) join() {
+	if s.middle.used > 0 {
+		joined := newTable(s.middle.used + s.recent.used)
+		s.middle.each(joined.put)
+		s.recent.each(joined.put)
+		s.recent = joined
+	}
+	s.middle, s.recent = s.recent, table{}
+	if s.base.used > 0 && s.middle.used <= max(baseShare*recentMost, s.base.used/baseShare) {
+		return
+	}
+	merged := newTable(s.items)
+	s.base.each(func(k key, until int64) {
+		if _, changed := s.middle.get(k); !changed {
+			merged.put(k, until)
+		}
+	})
+	s.middle.each(func(k key, until int64) {
+		if until != gone {
+			merged.put(k, until)
+		}
+	})
+	s.base, s.middle = merged, table{}
 }
 
 // find returns until when an item counts.
