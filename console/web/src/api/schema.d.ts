@@ -154,6 +154,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/decision/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How each rule saw the facts of one decision, part by part. */
+        get: operations["decisionExplain"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/rules": {
         parameters: {
             query?: never;
@@ -188,6 +205,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/rules/version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One published set. */
+        get: operations["ruleVersion"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rules/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What changed from one set to another. */
+        get: operations["rulesDiff"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/rules/check": {
         parameters: {
             query?: never;
@@ -197,8 +248,25 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Compiles a definition without publishing it. */
+        /** Compiles and analyses a definition without publishing it. */
         post: operations["rulesCheck"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rules/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Runs the tests of a definition. */
+        post: operations["rulesTest"];
         delete?: never;
         options?: never;
         head?: never;
@@ -214,8 +282,337 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Publishes a definition as the next set. 409 when `base` is not the set in force any more; 403 for reviewers. */
+        /** Publishes a definition as the next set. 409 `conflict` when `base` is not the set in force any more, 409 `approval_required` where sets must be approved, 400 `tests_failed`; 403 for reviewers. */
         post: operations["rulesPublish"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rules/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Publishes the definition of an older set as the next one. Needs nobody's approval. */
+        post: operations["rulesRollback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/drafts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All drafts, the one that was saved last first. */
+        get: operations["drafts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/draft": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One draft with its definition. */
+        get: operations["draft"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/drafts/save": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keeps a definition as a new draft, or as the next revision of one. 409 when somebody else saved one in between. */
+        post: operations["draftsSave"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/drafts/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Compiles and analyses a draft. */
+        post: operations["draftsCheck"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/drafts/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Runs the tests of a draft. */
+        post: operations["draftsTest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/drafts/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Consents to one revision of a draft. 403 for whoever saved any of them; 409 when there is a later one. */
+        post: operations["draftsApprove"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/drafts/publish": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Publishes a draft as the next set; its errors are those of /rules/publish. */
+        post: operations["draftsPublish"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/drafts/delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Deletes a draft. */
+        post: operations["draftsDelete"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/lists": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The lists that rules can test. */
+        get: operations["lists"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A list and a page of its items, in the order of their values. */
+        get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/list/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All items of a list as a file. */
+        get: operations["listExport"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/lists/create": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Creates an empty list. */
+        post: operations["listsCreate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/lists/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Adds the items of a file to a list, or makes it the whole list; all of it or nothing. 400 names the lines that cannot be used. */
+        post: operations["listsImport"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/lists/add": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Adds items to a list; one that is there gets the new note and end. */
+        post: operations["listsAdd"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/lists/remove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Removes values from a list. */
+        post: operations["listsRemove"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/lists/drop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Deletes a list with its items. 409 while the set in force tests it. */
+        post: operations["listsDrop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/condition/parse": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reads a condition into the builder's tree, or says why it does not compile.
+         * @description What a rule of the builder cannot show becomes a locked leaf that keeps its
+         *     text: field "@cel", operator "expression", the text as its value. The names that
+         *     a condition may read are those of `definition`, or of the published set `number`,
+         *     or of the set in force.
+         */
+        post: operations["conditionParse"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/condition/format": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Writes the builder's tree as a condition that compiles, or says what is wrong with it. */
+        post: operations["conditionFormat"];
         delete?: never;
         options?: never;
         head?: never;
@@ -383,8 +780,173 @@ export interface components {
             /** @enum {string} */
             type: "string" | "number" | "boolean" | "timestamp";
             /** @enum {string} */
-            group: "user" | "action" | "device" | "ip" | "now";
+            group: "user" | "passkey" | "action" | "device" | "ip" | "travel" | "now";
             doc: string;
+        };
+        Checked: {
+            /** @description why it cannot be published */
+            problems: components["schemas"]["Problem"][];
+            /** @description what is probably not meant */
+            findings: components["schemas"]["Finding"][];
+        };
+        Finding: {
+            /** @enum {string} */
+            kind: "never-matches" | "duplicate" | "shadowed" | "undecided" | "unused-list" | "unused-metric" | "unused-field" | "missing-list";
+            /** @description id of the rule */
+            rule?: string;
+            /** @description id of the rule that is repeated or that shadows */
+            other?: string;
+            /** @description in the definition, such as actions[0].rules[2] */
+            path?: string;
+            message: string;
+            /** @description ids of undecided rules */
+            rules?: string[];
+        };
+        Tested: {
+            /** @description all did and there is no problem */
+            passed: boolean;
+            /** @description why there are no results */
+            problems: components["schemas"]["Problem"][];
+            tests: {
+                name: string;
+                action: string;
+                passed: boolean;
+                want: components["schemas"]["Outcome"];
+                got: components["schemas"]["Outcome"];
+                wantRule?: string;
+                /** @description id of the rule that decided */
+                rule?: string;
+                /** @description of a test that failed */
+                message?: string;
+            }[];
+        };
+        Diff: {
+            from: number;
+            to: number;
+            /** @description of all changes; the first 1000 are listed */
+            count: number;
+            changes: {
+                /** @enum {string} */
+                kind: "added" | "removed" | "changed" | "moved";
+                /** @enum {string} */
+                part: "field" | "metric" | "list" | "action" | "rule" | "test" | "otherwise";
+                name?: string;
+                action?: string;
+                attribute?: string;
+                /** @description the whole part, or the attribute's value */
+                old?: unknown;
+                /** @description the whole part, or the attribute's value */
+                new?: unknown;
+            }[];
+        };
+        Draft: {
+            id: string;
+            title: string;
+            /** @description number of the set that it began as */
+            base: number;
+            /** @description counts its saves */
+            revision: number;
+            /** @description of this revision */
+            author: string;
+            authors: string[];
+            /** Format: date-time */
+            updatedAt: string;
+            /** @description by somebody who is none of its authors */
+            approved: boolean;
+            approvals: {
+                by: string;
+                /** Format: date-time */
+                at: string;
+            }[];
+        };
+        DraftDetail: components["schemas"]["Draft"] & {
+            definition: components["schemas"]["Definition"];
+        };
+        /** @enum {string} */
+        ListType: "string" | "number" | "cidr";
+        List: {
+            /** @description as conditions write it */
+            name: string;
+            type: components["schemas"]["ListType"];
+            title?: string;
+            description?: string;
+            items: number;
+            /** @description number of its last change */
+            version: number;
+            /** Format: date-time */
+            changedAt: string;
+            /** @description the set in force declares it */
+            used: boolean;
+        };
+        ListPage: {
+            list: components["schemas"]["List"];
+            /** @description after, for the next page; absent on the last */
+            next?: string;
+            items: {
+                value: string;
+                note?: string;
+                author?: string;
+                /** Format: date-time */
+                addedAt?: string;
+                /**
+                 * Format: date-time
+                 * @description absent: never
+                 */
+                expires?: string;
+            }[];
+        };
+        Explained: {
+            decision: components["schemas"]["Decision"];
+            /** @enum {string} */
+            source: "archive" | "log";
+            default: components["schemas"]["Outcome"];
+            /** @description the facts are gone, with the person */
+            erased: boolean;
+            /** @description of all rules of the action; the first 500 and those that matched are explained */
+            count: number;
+            rules: {
+                id: string;
+                name: string;
+                description?: string;
+                outcome: components["schemas"]["Outcome"];
+                /** @enum {string} */
+                mode: "live" | "shadow" | "off";
+                /** @description the rollout includes the user */
+                applies: boolean;
+                rollout?: number;
+                when: string;
+                /**
+                 * @description absent: false
+                 * @enum {string}
+                 */
+                verdict?: "matched" | "unknown" | "error";
+                error?: string;
+                /** @description counts as matching; mode, rollout, onUnknown and onError considered */
+                matches: boolean;
+                decides?: boolean;
+                condition: components["schemas"]["Node"];
+            }[];
+        };
+        Node: {
+            /** @enum {string} */
+            kind: "and" | "or" | "not" | "test";
+            /** @description as it was written */
+            text: string;
+            /** @enum {string} */
+            result: "true" | "false" | "unknown" | "error";
+            error?: string;
+            /** @description a test that would have to end otherwise for the rule to match */
+            failed?: boolean;
+            children?: components["schemas"]["Node"][];
+            /** @description what a test read */
+            values?: {
+                name: string;
+                type: string;
+                known: boolean;
+                /** @description string, number, boolean or RFC 3339 time */
+                value?: unknown;
+                doc?: string;
+            }[];
         };
         RuleSetHead: {
             number: number;
@@ -396,15 +958,80 @@ export interface components {
         RuleSet: components["schemas"]["RuleSetHead"] & {
             definition: components["schemas"]["Definition"];
         };
+        /** @description A group of react-querybuilder. Only the outermost may be empty; it always matches then. */
+        ConditionGroup: {
+            id?: string;
+            disabled?: boolean;
+            /** @enum {string} */
+            combinator: "and" | "or";
+            not?: boolean;
+            rules: (components["schemas"]["ConditionGroup"] | components["schemas"]["ConditionRule"])[];
+        };
+        /** @description A rule of react-querybuilder, or a locked leaf. */
+        ConditionRule: {
+            id?: string;
+            disabled?: boolean;
+            /** @description a fact, custom.NAME, user.custom.NAME or metric.NAME; @cel for a locked leaf */
+            field: string;
+            /** @enum {string} */
+            operator: "=" | "!=" | "<" | "<=" | ">" | ">=" | "between" | "notBetween" | "in" | "notIn" | "inList" | "notInList" | "contains" | "doesNotContain" | "beginsWith" | "doesNotBeginWith" | "endsWith" | "doesNotEndWith" | "matches" | "doesNotMatch" | "isTrue" | "isFalse" | "isKnown" | "isUnknown" | "expression";
+            /** @description string, number or boolean; a list of them for in and notIn, of two for between and notBetween; a list's name for inList and notInList; RFC 3339 for a time */
+            value?: unknown;
+            /**
+             * @description field: the value is a field's name
+             * @enum {string}
+             */
+            valueSource?: "value" | "field";
+        };
         Definition: {
             fields?: {
                 name: string;
                 /** @enum {string} */
                 type: "string" | "number" | "boolean";
+                /**
+                 * @description empty means action; user: read as user.custom.NAME
+                 * @enum {string}
+                 */
+                scope?: "action" | "user";
                 description?: string;
+                /** @description of the wire protocol; without effect */
+                public?: boolean;
             }[];
+            metrics?: components["schemas"]["Metric"][];
+            lists?: components["schemas"]["DeclaredList"][];
             actions: components["schemas"]["ActionRules"][];
             otherwise: components["schemas"]["ActionRules"];
+            tests?: components["schemas"]["Test"][];
+        };
+        Metric: {
+            name: string;
+            description?: string;
+            /** @enum {string} */
+            function: "count" | "sum" | "min" | "max" | "average" | "distinct";
+            of?: string;
+            per?: string;
+            /** @enum {string} */
+            counts?: "actions" | "challenges";
+            /** @description CEL */
+            where?: string;
+            /** @description such as 10m, 24h or 30d */
+            window: string;
+        };
+        DeclaredList: {
+            name: string;
+            type: components["schemas"]["ListType"];
+            description?: string;
+            /** @description of the wire protocol; without effect */
+            inactive?: boolean;
+        };
+        Test: {
+            name: string;
+            action: string;
+            facts?: {
+                [key: string]: unknown;
+            };
+            want: components["schemas"]["Outcome"];
+            rule?: string;
         };
         ActionRules: {
             code: string;
@@ -414,6 +1041,14 @@ export interface components {
             unenrolled?: "allow" | "review" | "block";
             prompt?: string;
             rules: components["schemas"]["Rule"][];
+            /** @description what the wire protocol's management API was given, JSON as text */
+            wire?: {
+                templates?: string;
+                methods?: string;
+                promptToEnroll?: string;
+                defaultMethod?: string;
+                webhook?: string;
+            };
         };
         Rule: {
             id: string;
@@ -428,7 +1063,28 @@ export interface components {
             onError?: "fail" | "match" | "no-match";
             /** @enum {string} */
             onUnknown?: "no-match" | "match";
+            /** @description unique and ascending in the action; absent: that of the rule before plus one */
+            position?: number;
+            /** @description percentage of users; absent: all */
+            rollout?: number;
+            /** @description authenticators that a challenge accepts; absent: any */
+            methods?: string[];
+            onMatch?: {
+                /** @description fact */
+                add: string;
+                /** @description list */
+                to: string;
+                /** @description such as 24h; absent: for ever */
+                for?: string;
+            };
             tags?: string[];
+            /** @description how the wire protocol's management API wrote the rule */
+            wire?: {
+                conditions?: string;
+                when?: string;
+                promptToEnroll?: string;
+                defaultMethod?: string;
+            };
         };
     };
     responses: {
@@ -666,6 +1322,32 @@ export interface operations {
             404: components["responses"]["Error"];
         };
     };
+    decisionExplain: {
+        parameters: {
+            query: {
+                user: string;
+                action: string;
+                key: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The explanation */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Explained"];
+                };
+            };
+            404: components["responses"]["Error"];
+            409: components["responses"]["Error"];
+        };
+    };
     rules: {
         parameters: {
             query?: never;
@@ -708,6 +1390,53 @@ export interface operations {
             };
         };
     };
+    ruleVersion: {
+        parameters: {
+            query: {
+                number: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The set */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleSet"];
+                };
+            };
+            404: components["responses"]["Error"];
+        };
+    };
+    rulesDiff: {
+        parameters: {
+            query: {
+                from: number;
+                to: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Changes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Diff"];
+                };
+            };
+            404: components["responses"]["Error"];
+        };
+    };
     rulesCheck: {
         parameters: {
             query?: never;
@@ -721,15 +1450,38 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Problems, empty when it could be published */
+            /** @description Problems and findings; without problems it could be published */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        problems: components["schemas"]["Problem"][];
-                    };
+                    "application/json": components["schemas"]["Checked"];
+                };
+            };
+            400: components["responses"]["Error"];
+        };
+    };
+    rulesTest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Definition"];
+            };
+        };
+        responses: {
+            /** @description Results */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tested"];
                 };
             };
             400: components["responses"]["Error"];
@@ -766,6 +1518,571 @@ export interface operations {
             400: components["responses"]["Error"];
             403: components["responses"]["Error"];
             409: components["responses"]["Error"];
+        };
+    };
+    rulesRollback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    number: number;
+                    /** @description number of the set in force */
+                    base?: number;
+                    note?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Published */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleSetHead"];
+                };
+            };
+            400: components["responses"]["Error"];
+            403: components["responses"]["Error"];
+            404: components["responses"]["Error"];
+            409: components["responses"]["Error"];
+        };
+    };
+    drafts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Drafts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @description number of the set in force */
+                        current: number;
+                        approvalRequired: boolean;
+                        drafts: components["schemas"]["Draft"][];
+                    };
+                };
+            };
+        };
+    };
+    draft: {
+        parameters: {
+            query: {
+                id: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The draft */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DraftDetail"];
+                };
+            };
+            404: components["responses"]["Error"];
+        };
+    };
+    draftsSave: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description left out for a new draft */
+                    id?: string;
+                    /** @description that was edited */
+                    revision?: number;
+                    title?: string;
+                    /** @description number of the set that it begins as; the one in force when left out */
+                    base?: number;
+                    definition: components["schemas"]["Definition"];
+                };
+            };
+        };
+        responses: {
+            /** @description Saved */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Draft"];
+                };
+            };
+            400: components["responses"]["Error"];
+            403: components["responses"]["Error"];
+            404: components["responses"]["Error"];
+            409: components["responses"]["Error"];
+        };
+    };
+    draftsCheck: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    id: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Problems and findings */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Checked"];
+                };
+            };
+            404: components["responses"]["Error"];
+        };
+    };
+    draftsTest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    id: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Results */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tested"];
+                };
+            };
+            404: components["responses"]["Error"];
+        };
+    };
+    draftsApprove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    id: string;
+                    revision: number;
+                };
+            };
+        };
+        responses: {
+            /** @description Approved */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Draft"];
+                };
+            };
+            403: components["responses"]["Error"];
+            404: components["responses"]["Error"];
+            409: components["responses"]["Error"];
+        };
+    };
+    draftsPublish: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    id: string;
+                    revision: number;
+                    /** @description the title when left out */
+                    note?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Published */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleSetHead"];
+                };
+            };
+            400: components["responses"]["Error"];
+            403: components["responses"]["Error"];
+            404: components["responses"]["Error"];
+            409: components["responses"]["Error"];
+        };
+    };
+    draftsDelete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    id: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Deleted */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        success: boolean;
+                    };
+                };
+            };
+            403: components["responses"]["Error"];
+            404: components["responses"]["Error"];
+        };
+    };
+    lists: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Lists */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        lists: components["schemas"]["List"][];
+                    };
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query: {
+                name: string;
+                after?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListPage"];
+                };
+            };
+            404: components["responses"]["Error"];
+        };
+    };
+    listExport: {
+        parameters: {
+            query: {
+                name: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description columns value, note, expires, author and added */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            404: components["responses"]["Error"];
+        };
+    };
+    listsCreate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    name: string;
+                    type: components["schemas"]["ListType"];
+                    title?: string;
+                    description?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Created */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List"];
+                };
+            };
+            400: components["responses"]["Error"];
+            403: components["responses"]["Error"];
+            409: components["responses"]["Error"];
+        };
+    };
+    listsImport: {
+        parameters: {
+            query: {
+                name: string;
+                replace?: boolean;
+                note?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description Imported */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List"];
+                };
+            };
+            400: components["responses"]["Error"];
+            403: components["responses"]["Error"];
+            404: components["responses"]["Error"];
+        };
+    };
+    listsAdd: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    name: string;
+                    note?: string;
+                    items: {
+                        /** @description string or number */
+                        value: unknown;
+                        note?: string;
+                        /** Format: date-time */
+                        expires?: string;
+                    }[];
+                };
+            };
+        };
+        responses: {
+            /** @description Changed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List"];
+                };
+            };
+            400: components["responses"]["Error"];
+            403: components["responses"]["Error"];
+            404: components["responses"]["Error"];
+        };
+    };
+    listsRemove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    name: string;
+                    note?: string;
+                    values: string[];
+                };
+            };
+        };
+        responses: {
+            /** @description Changed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List"];
+                };
+            };
+            400: components["responses"]["Error"];
+            403: components["responses"]["Error"];
+            404: components["responses"]["Error"];
+        };
+    };
+    listsDrop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    name: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Dropped */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        success: boolean;
+                    };
+                };
+            };
+            403: components["responses"]["Error"];
+            404: components["responses"]["Error"];
+            409: components["responses"]["Error"];
+        };
+    };
+    conditionParse: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description CEL */
+                    when: string;
+                    definition?: components["schemas"]["Definition"];
+                    number?: number;
+                };
+            };
+        };
+        responses: {
+            /** @description The tree, or problems with line and column */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        tree?: components["schemas"]["ConditionGroup"];
+                        problems: components["schemas"]["Problem"][];
+                    };
+                };
+            };
+            400: components["responses"]["Error"];
+            404: components["responses"]["Error"];
+        };
+    };
+    conditionFormat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    tree: components["schemas"]["ConditionGroup"];
+                    definition?: components["schemas"]["Definition"];
+                    number?: number;
+                };
+            };
+        };
+        responses: {
+            /** @description The condition, or problems whose field is a place in the tree such as rules[0].value */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @description CEL */
+                        when?: string;
+                        problems: components["schemas"]["Problem"][];
+                    };
+                };
+            };
+            400: components["responses"]["Error"];
+            404: components["responses"]["Error"];
         };
     };
     vocabulary: {

@@ -8,7 +8,7 @@ const facts = readable(
     { name: 'user.ageHours', type: 'number', group: 'user', doc: '' },
     { name: 'now', type: 'timestamp', group: 'now', doc: '' },
   ],
-  [{ name: 'amount', type: 'number' }, { name: '', type: 'string' }],
+  [{ name: 'amount', type: 'number' }, { name: 'tier', type: 'string', scope: 'user' }, { name: '', type: 'string' }],
 )
 
 describe('tokens', () => {
@@ -36,6 +36,9 @@ describe('complete', () => {
 
   test('offers facts and functions for a word that begins', () => {
     expect(labels('ip')).toEqual(expect.arrayContaining(['ip.countryCode', 'custom.amount', 'known']))
+  })
+  test('offers a field by whose value it is', () => {
+    expect(labels('user.cu')).toContain('user.custom.tier')
   })
   test('replaces the whole path', () => {
     expect(complete('true && ip.co', facts, false)?.from).toBe(8)

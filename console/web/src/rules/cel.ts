@@ -2,6 +2,7 @@
 // server alone decides what a condition means.
 
 import type { Fact, Field } from '../api/types'
+import { fieldName } from './defaults'
 
 export type TokenKind = 'fact' | 'function' | 'keyword' | 'string' | 'number' | 'operator' | 'comment' | 'punctuation' | 'space'
 
@@ -83,7 +84,7 @@ export const readable = (facts: readonly Fact[], fields: readonly Field[]): Sugg
   ...facts.map((fact): Suggestion => ({ label: fact.name, kind: 'fact', type: fact.type, doc: fact.doc })),
   ...fields
     .filter((field) => field.name !== '')
-    .map((field): Suggestion => ({ label: `custom.${field.name}`, kind: 'fact', type: field.type, doc: field.description ?? '' })),
+    .map((field): Suggestion => ({ label: fieldName(field), kind: 'fact', type: field.type, doc: field.description ?? '' })),
 ]
 
 export interface Completion {

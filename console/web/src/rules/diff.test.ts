@@ -12,7 +12,7 @@ const set = (rules: Rule[], more: Partial<Definition> = {}): Definition => ({
 const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((id) => rule(id)) as [Rule, Rule, Rule, Rule]
 
 const lines = (before: Definition, after: Definition) =>
-  diff(before, after).flatMap((group) => group.entries.map((entry) => `${group.action ?? 'fields'}: ${entry.kind} ${entry.subject} ${entry.id}`))
+  diff(before, after).flatMap((group) => group.entries.map((entry) => `${group.action ?? group.part}: ${entry.kind} ${entry.subject} ${entry.id}`))
 
 describe('diff', () => {
   test.each<[string, Definition, Definition, string[]]>([
@@ -37,7 +37,25 @@ describe('diff', () => {
       'fields',
       set([], { fields: [{ name: 'x', type: 'string' }, { name: 'y', type: 'string' }] }),
       set([], { fields: [{ name: 'y', type: 'number' }, { name: 'z', type: 'string' }] }),
-      ['fields: changed field y', 'fields: added field z', 'fields: removed field x'],
+      ['fields: changed field custom.y', 'fields: added field custom.z', 'fields: removed field custom.x'],
+    ],
+    [
+      'fields of one name and two scopes',
+      set([], { fields: [{ name: 'tier', type: 'string' }] }),
+      set([], { fields: [{ name: 'tier', type: 'string' }, { name: 'tier', type: 'string', scope: 'user' }] }),
+      ['fields: added field user.custom.tier'],
+    ],
+    [
+      'metrics, lists and tests',
+      set([], { metrics: [{ name: 'm', function: 'count', window: '1h' }], lists: [{ name: 'l', type: 'string' }], tests: [{ name: 't', action: 'payment', want: 'ALLOW' }] }),
+      set([], { metrics: [{ name: 'm', function: 'count', window: '2h', per: 'user.id', counts: 'actions' }], lists: [{ name: 'k', type: 'cidr' }], tests: [] }),
+      ['metrics: changed metric m', 'lists: added list k', 'lists: removed list l', 'tests: removed test t'],
+    ],
+    [
+      'what a rule does besides',
+      set([a, b, c]),
+      set([rule('a', { rollout: 10 }), rule('b', { methods: ['PASSKEY'] }), rule('c', { onMatch: { add: 'ip.address', to: 'suspects', for: '24h' } })]),
+      ['payment: changed rule a', 'payment: changed rule b', 'payment: changed rule c'],
     ],
   ])('finds %s', (_, before, after, want) => {
     expect(lines(before, after)).toEqual(want)

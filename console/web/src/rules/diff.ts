@@ -1,7 +1,7 @@
 // What publishing a draft would change, as people say it.
 
-import type { ActionRules, Definition, Field, Rule } from '../api/types'
-import { defaultOf, modeOf, onErrorOf, onFailureOf, onUnknownOf, unenrolledOf } from './defaults'
+import type { ActionRules, DeclaredList, Definition, Field, Metric, Rule, Test } from '../api/types'
+import { defaultOf, fieldName, modeOf, onErrorOf, onFailureOf, onUnknownOf, unenrolledOf } from './defaults'
 
 /** One value that differs. "" stands for nothing. */
 export interface ValueChange {
@@ -12,8 +12,8 @@ export interface ValueChange {
 
 export interface Entry {
   kind: 'added' | 'removed' | 'changed' | 'moved'
-  subject: 'rule' | 'action' | 'field'
-  /** The rule's id, the action's code or the field's name. */
+  subject: 'rule' | 'action' | 'field' | 'metric' | 'list' | 'test'
+  /** The rule's id, the action's code, the field as rules read it, or a name. */
   id: string
   name: string
   /** Positions from 1, where the rule was and is. */
@@ -22,19 +22,22 @@ export interface Entry {
   values: ValueChange[]
 }
 
-/** The changes below one heading: an action's code, "" for other actions, or the custom fields. */
+/** The changes below one heading: an action's code, "" for other actions, or null for what belongs to none. */
 export interface Group {
   action: string | null
+  part: 'rules' | 'fields' | 'metrics' | 'lists' | 'tests'
   entries: Entry[]
 }
 
 /** Everything that differs between two definitions, in the order of the second. */
 export function diff(before: Definition, after: Definition): Group[] {
   const groups: Group[] = []
-  const push = (action: string | null, entries: Entry[]) => {
-    if (entries.length > 0) groups.push({ action, entries })
+  const push = (action: string | null, entries: Entry[], part: Group['part'] = 'rules') => {
+    if (entries.length > 0) groups.push({ action, part, entries })
   }
-  push(null, diffFields(before.fields ?? [], after.fields ?? []))
+  push(null, diffNamed('field', fieldValues, fieldName, before.fields, after.fields), 'fields')
+  push(null, diffNamed('metric', metricValues, nameOf, before.metrics, after.metrics), 'metrics')
+  push(null, diffNamed('list', listValues, nameOf, before.lists, after.lists), 'lists')
   for (const action of after.actions) {
     const old = before.actions.find((other) => other.code === action.code)
     push(action.code, old === undefined ? [actionEntry('added', action), ...action.rules.map((rule, i) => ruleEntry('added', rule, i))] : diffAction(old, action))
@@ -45,6 +48,7 @@ export function diff(before: Definition, after: Definition): Group[] {
     }
   }
   push('', diffAction(before.otherwise, after.otherwise))
+  push(null, diffNamed('test', testValues, nameOf, before.tests, after.tests), 'tests')
   return groups
 }
 
@@ -62,6 +66,9 @@ const ruleValues: readonly Reader<Rule>[] = [
   ['On a missing value', onUnknownOf],
   ['Description', (rule) => rule.description ?? ''],
   ['Tags', (rule) => (rule.tags ?? []).join(', ')],
+  ['Share of people', (rule) => (rule.rollout === undefined ? '' : `${rule.rollout} %`)],
+  ['Methods of a challenge', (rule) => (rule.methods ?? []).join(', ')],
+  ['When it matches', ({ onMatch }) => (onMatch === undefined ? '' : `add ${onMatch.add} to ${onMatch.to}${onMatch.for ? ` for ${onMatch.for}` : ''}`)],
 ]
 
 const actionValues: readonly Reader<ActionRules>[] = [
@@ -75,6 +82,29 @@ const fieldValues: readonly Reader<Field>[] = [
   ['Type', (field) => field.type],
   ['Description', (field) => field.description ?? ''],
 ]
+
+const metricValues: readonly Reader<Metric>[] = [
+  ['Function', (metric) => [metric.function, metric.of].filter(Boolean).join(' of ')],
+  ['Per', (metric) => metric.per || 'user.id'],
+  ['Counts', (metric) => metric.counts || 'actions'],
+  ['Condition', (metric) => metric.where ?? ''],
+  ['Window', (metric) => metric.window],
+  ['Description', (metric) => metric.description ?? ''],
+]
+
+const listValues: readonly Reader<DeclaredList>[] = [
+  ['Type', (list) => list.type],
+  ['Description', (list) => list.description ?? ''],
+]
+
+const testValues: readonly Reader<Test>[] = [
+  ['Action', (test) => test.action],
+  ['Facts', (test) => JSON.stringify(test.facts ?? {})],
+  ['Outcome', (test) => test.want],
+  ['Rule', (test) => test.rule ?? ''],
+]
+
+const nameOf = ({ name }: { name: string }): string => name
 
 const differing = <T>(readers: readonly Reader<T>[], before: T | undefined, after: T | undefined): ValueChange[] =>
   readers
@@ -137,18 +167,24 @@ function diffAction(before: ActionRules, after: ActionRules): Entry[] {
   return entries
 }
 
-function diffFields(before: readonly Field[], after: readonly Field[]): Entry[] {
+function diffNamed<T extends { name: string }>(
+  subject: Entry['subject'],
+  readers: readonly Reader<T>[],
+  idOf: (from: T) => string,
+  before: readonly T[] = [],
+  after: readonly T[] = [],
+): Entry[] {
   const entries: Entry[] = []
-  for (const field of after) {
-    const old = before.find((other) => other.name === field.name)
-    const values = differing(fieldValues, old, field)
+  for (const each of after) {
+    const old = before.find((other) => idOf(other) === idOf(each))
+    const values = differing(readers, old, each)
     if (old === undefined || values.length > 0) {
-      entries.push({ kind: old === undefined ? 'added' : 'changed', subject: 'field', id: field.name, name: field.name, values })
+      entries.push({ kind: old === undefined ? 'added' : 'changed', subject, id: idOf(each), name: each.name, values })
     }
   }
   for (const old of before) {
-    if (!after.some((field) => field.name === old.name)) {
-      entries.push({ kind: 'removed', subject: 'field', id: old.name, name: old.name, values: differing(fieldValues, old, undefined) })
+    if (!after.some((each) => idOf(each) === idOf(old))) {
+      entries.push({ kind: 'removed', subject, id: idOf(old), name: old.name, values: differing(readers, old, undefined) })
     }
   }
   return entries

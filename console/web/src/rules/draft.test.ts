@@ -124,3 +124,80 @@ test('rebase keeps the edits and compares with the newer set', () => {
   expect(state.draft.original).toBe(newer)
   expect(order(state)).toEqual(['b', 'c'])
 })
+
+// Every member that package rules knows (definition.go), whether the console edits it or not.
+const whole: Definition = {
+  fields: [{ name: 'amount', type: 'number', scope: 'action', description: 'Euro', public: true }, { name: 'amount', type: 'number', scope: 'user' }],
+  metrics: [{ name: 'paid', description: 'd', function: 'sum', of: 'custom.amount', per: 'user.id', counts: 'actions', where: 'true', window: '24h' }],
+  lists: [{ name: 'suspects', type: 'cidr', description: 'd', inactive: true }],
+  actions: [
+    {
+      code: 'payment',
+      default: 'ALLOW',
+      onFailure: 'CHALLENGE',
+      unenrolled: 'review',
+      prompt: 'Pay {amount}',
+      wire: { templates: '{"en": {}}', methods: '["PASSKEY"]', promptToEnroll: '[]', defaultMethod: '"PASSKEY"', webhook: '""' },
+      rules: [
+        {
+          ...rule('a'),
+          description: 'd',
+          mode: 'shadow',
+          onError: 'match',
+          onUnknown: 'match',
+          position: 3,
+          rollout: 0,
+          methods: ['PASSKEY'],
+          onMatch: { add: 'ip.address', to: 'suspects', for: '24h' },
+          tags: ['t'],
+          wire: { conditions: '{ "and": [] }', when: 'true', promptToEnroll: '["PASSKEY"]', defaultMethod: '"PASSKEY"' },
+        },
+        { ...rule('b'), position: 10 },
+        { ...rule('c'), position: 11 },
+      ],
+    },
+  ],
+  otherwise: { code: '', rules: [] },
+  tests: [{ name: 't', action: 'payment', facts: { 'custom.amount': 1, 'ip.address in list.suspects': false }, want: 'ALLOW', rule: 'default' }],
+}
+
+describe('what the console does not edit', () => {
+  const from = (...changes: Change[]): State => changes.reduce(reduce, stateOf(draftOf(7, whole)))
+  const positions = (state: State) => state.draft.actions[0]?.rules.map(({ id, position }) => `${id}:${position}`)
+
+  test('comes back as it was', () => {
+    expect(definitionOf(from().draft)).toEqual(whole)
+  })
+  test('comes back after an edit beside it', () => {
+    const state = from({ type: 'rule/set', action: 'payment', rule: 'a', values: { name: 'New name' } }, { type: 'field/set', field: 'field-0', values: { description: 'Cents' } })
+    const want = structuredClone(whole)
+    want.actions[0]!.rules[0]!.name = 'New name'
+    want.fields![0]!.description = 'Cents'
+    expect(definitionOf(state.draft)).toEqual(want)
+  })
+  test('comes back when the last field is gone, and from storage', () => {
+    const state = from({ type: 'field/remove', field: 'field-0' }, { type: 'field/remove', field: 'field-1' })
+    const { fields: _, ...want } = whole
+    expect(definitionOf(JSON.parse(JSON.stringify(state.draft)) as State['draft'])).toEqual(want)
+  })
+  test('is the newer set\u2019s after a rebase, since nobody edited it here', () => {
+    const newer: Definition = { ...whole, metrics: [], tests: [] }
+    const state = from({ type: 'rule/remove', action: 'payment', rule: 'a' }, { type: 'rebase', base: 8, definition: newer })
+    expect(definitionOf(state.draft)).toMatchObject({ metrics: [], tests: [], lists: whole.lists })
+  })
+  test.each<[string, Change, string[]]>([
+    ['a rule that moves up', { type: 'rule/move', action: 'payment', rule: 'c', to: 0 }, ['c:3', 'a:10', 'b:11']],
+    ['a rule that moves down', { type: 'rule/move', action: 'payment', rule: 'a', to: 2 }, ['b:3', 'c:10', 'a:11']],
+    ['a new rule', { type: 'rule/add', action: 'payment' }, ['a:3', 'b:10', 'c:11', 'rule:12']],
+    ['a new rule in between', { type: 'rule/add', action: 'payment', at: 2 }, ['a:3', 'b:10', 'rule:11', 'c:12']],
+    ['a new rule before all', { type: 'rule/add', action: 'payment', at: 0 }, ['rule:0', 'a:3', 'b:10', 'c:11']],
+    ['a copy', { type: 'rule/duplicate', action: 'payment', rule: 'b' }, ['a:3', 'b:10', 'b-2:11', 'c:12']],
+    ['a removed rule', { type: 'rule/remove', action: 'payment', rule: 'b' }, ['a:3', 'c:11']],
+  ])('positions ascend after %s', (_, change, want) => {
+    expect(positions(from(change))).toEqual(want)
+  })
+  test('rules without positions stay without', () => {
+    const state = after({ type: 'rule/move', action: 'payment', rule: 'c', to: 0 }, { type: 'rule/duplicate', action: 'payment', rule: 'a' })
+    expect(state.draft.actions[0]?.rules.every((each) => !('position' in each))).toBe(true)
+  })
+})

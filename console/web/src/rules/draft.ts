@@ -28,8 +28,16 @@ export interface Draft {
   fields: DraftField[]
   actions: DraftAction[]
   otherwise: DraftAction
+  /** What the console does not edit yet and hands back as it came: metrics, lists, tests. */
+  rest: Rest
   /** Makes the next key; never goes back, so that a key names one thing for good. */
   counter: number
+}
+
+type Rest = Omit<Definition, 'fields' | 'actions' | 'otherwise'>
+
+function restOf({ fields: _fields, actions: _actions, otherwise: _otherwise, ...rest }: Definition): Rest {
+  return rest
 }
 
 /** The key of the rules for actions that the set does not list. */
@@ -72,6 +80,7 @@ export function draftOf(base: number, definition: Definition): Draft {
     fields: (definition.fields ?? []).map((field, i) => ({ ...field, key: `field-${i}` })),
     actions: definition.actions.map((action) => draftAction(action, action.code)),
     otherwise: draftAction(definition.otherwise, otherwiseKey),
+    rest: restOf(definition),
     counter: definition.fields?.length ?? 0,
   }
 }
@@ -88,8 +97,8 @@ export const stateOf = (draft: Draft): State => ({ draft, past: [], touched: '' 
 export function definitionOf(draft: Draft): Definition {
   const actions = draft.actions.map(plainAction)
   const otherwise = plainAction(draft.otherwise)
-  if (draft.fields.length === 0) return { actions, otherwise }
-  return { fields: draft.fields.map(({ key: _, ...field }) => field), actions, otherwise }
+  if (draft.fields.length === 0) return { ...draft.rest, actions, otherwise }
+  return { ...draft.rest, fields: draft.fields.map(({ key: _, ...field }) => field), actions, otherwise }
 }
 
 const plainAction = ({ key: _, rules, ...action }: DraftAction): ActionRules => ({
@@ -112,7 +121,8 @@ export function reduce(state: State, change: Change): State {
     case 'discard':
       return step(state, draftOf(state.draft.base, state.draft.original), 'discard')
     case 'rebase':
-      return step(state, { ...state.draft, base: change.base, original: change.definition }, 'rebase')
+      // Nobody has edited the rest here, so the newer set's is the one that holds.
+      return step(state, { ...state.draft, base: change.base, original: change.definition, rest: restOf(change.definition) }, 'rebase')
     case 'undo': {
       const last = state.past.at(-1)
       return last === undefined ? state : { draft: last, past: state.past.slice(0, -1), touched: '' }
@@ -160,7 +170,7 @@ function edit(draft: Draft, change: Edit): Draft {
         outcome: 'CHALLENGE',
         mode: 'live',
       }
-      return changeRules({ ...draft, counter: draft.counter + 1 }, change.action, (rules) => rules.toSpliced(change.at ?? rules.length, 0, rule))
+      return changeRules({ ...draft, counter: draft.counter + 1 }, change.action, (rules) => spaced(rules.toSpliced(change.at ?? rules.length, 0, rule)))
     }
     case 'rule/duplicate':
       return changeRules({ ...draft, counter: draft.counter + 1 }, change.action, (rules) => {
@@ -169,8 +179,9 @@ function edit(draft: Draft, change: Edit): Draft {
         if (source === undefined) return rules
         const id = freeId(source.id, allRules(draft).map((r) => r.id))
         // A copy that counted at once would change nothing but the counts; in shadow it can be edited in peace.
-        const copy: DraftRule = { ...source, key: `new-${draft.counter}`, idFollows: true, id, name: `${source.name} (copy)`, mode: 'shadow' }
-        return rules.toSpliced(at + 1, 0, copy)
+        const { position: _, ...unplaced } = source
+        const copy: DraftRule = { ...unplaced, key: `new-${draft.counter}`, idFollows: true, id, name: `${source.name} (copy)`, mode: 'shadow' }
+        return spaced(rules.toSpliced(at + 1, 0, copy))
       })
     case 'rule/remove':
       return changeRules(draft, change.action, (rules) => rules.filter((rule) => rule.key !== change.rule))
@@ -179,7 +190,8 @@ function edit(draft: Draft, change: Edit): Draft {
         const from = rules.findIndex((rule) => rule.key === change.rule)
         const rule = rules[from]
         const to = Math.max(0, Math.min(change.to, rules.length - 1))
-        return rule === undefined || from === to ? rules : rules.toSpliced(from, 1).toSpliced(to, 0, rule)
+        if (rule === undefined || from === to) return rules
+        return placed(rules.toSpliced(from, 1).toSpliced(to, 0, rule), positionsOf(rules))
       })
     case 'rule/set':
       return changeRule(draft, change.action, change.rule, (rule) => {
@@ -208,6 +220,35 @@ function edit(draft: Draft, change: Edit): Draft {
     case 'field/set':
       return { ...draft, fields: draft.fields.map((field) => (field.key === change.field ? { ...field, ...change.values } : field)) }
   }
+}
+
+// Positions are whole numbers that ascend from rule to rule; a rule without one
+// has that of the rule before plus one. Sets that were never written through the
+// management API have none, and stay without.
+
+/** The position of each rule, also of those that do not name one. */
+function positionsOf(rules: readonly Rule[]): number[] {
+  let next = 0
+  return rules.map(({ position }) => {
+    const at = position ?? next
+    next = at + 1
+    return at
+  })
+}
+
+/** Rules in a new order take the places that there were. */
+const placed = (rules: DraftRule[], positions: readonly number[]): DraftRule[] =>
+  rules.every(({ position }) => position === undefined) ? rules : rules.map((rule, i) => ({ ...rule, position: positions[i] ?? i }))
+
+/** Makes room for a rule without a position: those behind it give way as far as they must. */
+function spaced(rules: DraftRule[]): DraftRule[] {
+  if (rules.every(({ position }) => position === undefined)) return rules
+  let next = 0
+  return rules.map((rule) => {
+    const position = Math.max(rule.position ?? next, next)
+    next = position + 1
+    return { ...rule, position }
+  })
 }
 
 // The three below give the same draft back when nothing differs.

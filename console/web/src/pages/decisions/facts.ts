@@ -12,8 +12,11 @@ export interface FactGroup {
 const titles: readonly [name: string, title: string][] = [
   ['custom', 'Sent with the action'],
   ['user', 'Person'],
+  ['passkey', 'Passkeys'],
   ['device', 'Device'],
   ['ip', 'Network'],
+  ['travel', 'Travel'],
+  ['metric', 'Metrics'],
   ['action', 'Action'],
   ['now', 'Time'],
 ]

@@ -5,13 +5,15 @@ import classes from './DiffView.module.css'
 
 const verbs: Readonly<Record<Entry['kind'], string>> = { added: 'Added', removed: 'Removed', changed: 'Changed', moved: 'Moved' }
 
+const partTitles: Readonly<Record<Group['part'], string>> = { rules: '', fields: 'Custom fields', metrics: 'Metrics', lists: 'Lists', tests: 'Tests' }
+
 /** The differences of two sets, below the action they belong to. */
 export function DiffView({ groups }: { groups: readonly Group[] }) {
   return (
     <div className={classes.groups}>
       {groups.map((group) => (
-        <section key={group.action ?? '#fields'} className={classes.group}>
-          <h3 className={classes.title}>{group.action === null ? 'Custom fields' : group.action === '' ? 'Other actions' : group.action}</h3>
+        <section key={group.action ?? `#${group.part}`} className={classes.group}>
+          <h3 className={classes.title}>{group.action === null ? partTitles[group.part] : group.action === '' ? 'Other actions' : group.action}</h3>
           <ul className={classes.entries}>
             {group.entries.map((entry) => (
               <li key={`${entry.subject}:${entry.kind}:${entry.id}`} className={classes.entry}>
@@ -20,7 +22,13 @@ export function DiffView({ groups }: { groups: readonly Group[] }) {
                     {verbs[entry.kind]}
                   </span>
                   <span className={classes.name}>
-                    {entry.subject === 'action' ? (entry.kind === 'changed' ? 'Settings of the action' : 'The action') : entry.name || entry.id}
+                    {entry.subject === 'action' ?
+                      entry.kind === 'changed' ?
+                        'Settings of the action'
+                      : 'The action'
+                    : entry.subject === 'field' ?
+                      entry.id
+                    : entry.name || entry.id}
                   </span>
                   {entry.from !== undefined && entry.to !== undefined && (
                     <span className={classes.moved}>

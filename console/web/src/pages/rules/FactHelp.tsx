@@ -3,13 +3,16 @@ import { useState } from 'react'
 
 import type { Fact, Field } from '../../api/types'
 import { Search } from '../../components/icons'
+import { fieldName } from '../../rules/defaults'
 import classes from './FactHelp.module.css'
 
 const groupTitles: Readonly<Record<Fact['group'] | 'custom', string>> = {
-  custom: 'Sent with the action',
+  custom: 'Custom fields',
   user: 'Person',
+  passkey: 'Passkeys',
   device: 'Device',
   ip: 'Network',
+  travel: 'Travel',
   action: 'Action',
   now: 'Time',
 }
@@ -26,7 +29,7 @@ export function FactHelp({ vocabulary, fields, onInsert }: Props) {
   const [opened, setOpened] = useState(false)
   const [text, setText] = useState('')
   const all = [
-    ...fields.filter(({ name }) => name !== '').map((field) => ({ name: `custom.${field.name}`, type: field.type, group: 'custom' as const, doc: field.description ?? '' })),
+    ...fields.filter(({ name }) => name !== '').map((field) => ({ name: fieldName(field), type: field.type, group: 'custom' as const, doc: field.description ?? '' })),
     ...vocabulary,
   ]
   const wanted = text.trim().toLowerCase()

@@ -55,8 +55,8 @@ export function FieldsView({ draft, problems, readOnly, dispatch }: Props) {
                   aria-label="Name of the field"
                   placeholder="amount"
                   className={classes.name}
-                  leftSection={<span className="dim">custom.</span>}
-                  leftSectionWidth={66}
+                  leftSection={<span className="dim">{field.scope === 'user' ? 'user.custom.' : 'custom.'}</span>}
+                  leftSectionWidth={field.scope === 'user' ? 98 : 66}
                   value={field.name}
                   readOnly={readOnly}
                   error={at('name') ?? mine.find(({ place }) => place.member === undefined)?.message}

@@ -5,14 +5,14 @@ import { readStored, writeStored } from '../../lib/stored'
 import { countChanges, diff, type Group } from '../../rules/diff'
 import { definitionOf, draftOf, reduce, stateOf, type Change, type Draft, type State } from '../../rules/draft'
 
-const storedAs = 'draft.1' // raise the number when the shape of a draft changes
+const storedAs = 'draft.2' // raise the number when the shape of a draft changes
 
 function restore(): Draft | undefined {
   const text = readStored(sessionStorage, storedAs)
   if (text === undefined) return undefined
   try {
     const draft = JSON.parse(text) as Partial<Draft>
-    const whole = typeof draft.base === 'number' && draft.original !== undefined && Array.isArray(draft.actions) && draft.otherwise !== undefined
+    const whole = typeof draft.base === 'number' && draft.original !== undefined && Array.isArray(draft.actions) && draft.otherwise !== undefined && draft.rest !== undefined
     return whole ? (draft as Draft) : undefined
   } catch {
     return undefined
