@@ -85,6 +85,7 @@ type Store interface {
 	listStore
 	titleStore
 	logStore
+	historyStore
 }
 
 // Source says where the console's decisions come from.

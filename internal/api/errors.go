@@ -129,7 +129,7 @@ func asError(err error) *Error {
 	case errors.As(err, &compile):
 		return &Error{
 			Status: http.StatusBadRequest, Code: codeInvalid, Cause: err, Details: compile.Problems,
-			Description: "The rule set was not published because it does not compile: " + firstProblem(compile.Problems),
+			Description: "The rule set does not compile: " + firstProblem(compile.Problems),
 		}
 	case errors.As(err, &tests):
 		return failedTests(tests)
