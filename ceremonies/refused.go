@@ -33,6 +33,7 @@ const (
 	ReasonTriesUsedUp      = "tries_used_up"          // the action failed after too many wrong answers
 	ReasonNoAuthenticator  = "no_authenticator"       // nothing to prove it with
 	ReasonNotEnrolledThen  = "not_enrolled_then"      // there was no authenticator when the action was decided
+	ReasonMethodRefused    = "method_refused"         // the action's rule accepts none of the person's authenticators
 	ReasonScopeMissing     = "scope_missing"          // the token does not allow enrolment
 	ReasonProofMissing     = "proof_missing"          // an enrolled person must prove this very action first
 	ReasonProofStale       = "proof_stale"            // the proof is older than EnrolmentWindow

@@ -63,12 +63,18 @@ func (rp *RelyingParty) BeginStepUp(ctx context.Context, grant Grant, shown bool
 	if len(user.credentials) == 0 {
 		return StepUp{}, refuse(CodeInvalidRequest, ReasonNoAuthenticator, nil)
 	}
+	anyMethod := action
+	anyMethod.Allowed = nil
+	reason := ReasonNotEnrolledThen
+	if len(account.Vouching(anyMethod)) > 0 {
+		reason = ReasonMethodRefused
+	}
 	account.Authenticators = account.Vouching(action)
 	if user, err = account.person(); err != nil {
 		return StepUp{}, err
 	}
 	if len(user.credentials) == 0 {
-		return StepUp{}, refuse(CodeInvalidRequest, ReasonNotEnrolledThen, nil)
+		return StepUp{}, refuse(CodeInvalidRequest, reason, nil)
 	}
 	challenge, err := rp.challenge(Authentication, ForAction, action, shown)
 	if err != nil {

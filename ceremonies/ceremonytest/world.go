@@ -122,7 +122,7 @@ func (w *World) Track(user events.UserID, state events.ActionState, scope string
 	for _, change := range changes {
 		change(&recording)
 	}
-	recording.Event, err = events.NewDraft(&events.ActionTracked{ActionID: id, State: state, Outcome: "CHALLENGE", Reason: "rule", Enrolled: profile.Enrolled()}, nil, w.Clock.Now())
+	recording.Event, err = events.NewDraft(&events.ActionTracked{ActionID: id, State: state, Outcome: "CHALLENGE", Reason: "rule", Enrolled: profile.Enrolled(), Allowed: recording.Decision.Allowed}, nil, w.Clock.Now())
 	if err != nil {
 		w.Fatal(err)
 	}
