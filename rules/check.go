@@ -35,7 +35,7 @@ func isFieldName(name string) bool {
 // Check compiles a definition without keeping the result. It returns what is
 // wrong with it, at most MaxProblems, and nothing when it could be published.
 func Check(d Definition) []Problem {
-	_, problems := compile(Version{Definition: d})
+	_, problems := compile(Version{Definition: d}, func() {})
 	return problems
 }
 
@@ -43,6 +43,7 @@ func Check(d Definition) []Problem {
 type checker struct {
 	problems []Problem
 	ids      map[string]string // rule id to the path of the rule that has it
+	pause    func()            // called between conditions
 	rules    int
 }
 
@@ -52,8 +53,18 @@ func (c *checker) report(field, rule, format string, args ...any) {
 
 func (c *checker) add(p Problem) {
 	if len(c.problems) < MaxProblems {
+		p.Rule, p.Message = clipped(p.Rule), bounded(p.Message)
 		c.problems = append(c.problems, p)
 	}
+}
+
+// bounded cuts a message that repeats a long name or type.
+func bounded(message string) string {
+	const most = 400
+	if len(message) > most {
+		return strings.ToValidUTF8(message[:most], "") + "…"
+	}
+	return message
 }
 
 func (c *checker) fields(fields []Field) {

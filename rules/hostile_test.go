@@ -3,12 +3,53 @@ package rules_test
 import (
 	"errors"
 	"fmt"
+	"math"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/sallyport/sallyport/rules"
 )
+
+// What a hostile rule may cost: in checking, deciding or explaining. Under the
+// race detector everything takes longer.
+const (
+	hostileTime  = 50 * time.Millisecond * slowdown
+	hostileBytes = 32 << 20 * min(slowdown, 2)
+)
+
+// bounded runs f and fails if that took more processor time or memory than a
+// hostile rule may cost. Other work of the process counts as well, garbage
+// collection above all, so it tries again before it says so.
+func bounded(t *testing.T, what string, f func()) {
+	t.Helper()
+	var took time.Duration
+	var bytes uint64
+	for range 5 {
+		runtime.GC()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		start := processorTime(t)
+		f()
+		took = processorTime(t) - start
+		runtime.ReadMemStats(&after)
+		if bytes = after.TotalAlloc - before.TotalAlloc; took <= hostileTime && bytes <= hostileBytes {
+			return
+		}
+	}
+	t.Errorf("%s took %v and %d bytes", what, took, bytes)
+}
+
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
 
 // withRule is a set with one rule over a few fields.
 func withRule(when string) rules.Definition {
@@ -20,131 +61,118 @@ func withRule(when string) rules.Definition {
 	}
 }
 
-func repeat(s string, n int, separator string) string {
-	return strings.TrimSuffix(strings.Repeat(s+separator, n), separator)
+// withEverything is withRule with lists and a metric.
+func withEverything(when string) rules.Definition {
+	d := withRule(when)
+	d.Lists = []rules.List{{Name: "suspects", Type: rules.ListOfRanges}, {Name: "payees", Type: rules.ListOfStrings}}
+	d.Metrics = []rules.Metric{{Name: "spent", Function: rules.Sum, Of: "custom.amount", Window: "24h"}}
+	return d
 }
 
-// TestHostileConditions holds what must never be published: conditions that
-// would mislead, fail whenever they are evaluated, or cost too much.
-func TestHostileConditions(t *testing.T) {
-	tests := []struct {
-		name, when   string
-		want         string // part of the message
-		line, column int
-	}{
-		{"empty", "", "a condition is missing", 0, 0},
-		{"blank", " \n ", "a condition is missing", 0, 0},
-		{"number as result", "custom.amount", "must be true or false; this one is of type number", 1, 1},
-		{"text as result", `"true"`, "must be true or false; this one is of type string", 1, 1},
-		{"list as result", "[true]", "must be true or false", 1, 1},
-		{"null as result", "null", "must be true or false", 1, 1},
-		{"choice of numbers as result", "(true ? 1 : 2)", "must be true or false", 1, 1},
-		{"dyn hides the result's type", "dyn(true)", "there is no function dyn", 1, 1},
-		{"dyn compares across types", `true || dyn(custom.amount) == dyn("1")`, "there is no function dyn", 1, 9},
-		{"type", "type(custom.amount) == string", "there is no function type", 1, 1},
-		{"has on a fact", "has(ip.countryCode)", "write known(ip.countryCode)", 1, 5},
-		{"has on a custom field", "has(custom.amount)", "write known(custom.amount)", 1, 5},
-		{"comparison with null", "ip.countryCode == null", "a value is never null", 1, 19},
-		{"misspelt fact", `ip.contryCode == "US"`, "did you mean ip.countryCode?", 1, 1},
-		{"misspelt fact on a later line", "true &&\n  user.isnew", "did you mean user.isNew?", 2, 3},
-		{"unknown fact", `ip.kind == "1"`, "there are ip.address, ip.asn, ip.atypicalTravel", 1, 1},
-		{"undeclared field", "custom.amonut > 1.0", "custom.amonut is not declared", 1, 1},
-		{"undeclared field of another kind", "custom.currency == 'EUR'", "custom.currency is not declared", 1, 1},
-		{"unknown name", "amount > 1", "there is no fact amount", 1, 1},
-		{"group as value", "known(ip)", "ip is a group of facts", 1, 7},
-		{"group by index", "ip['countryCode'] == 'US'", "ip is a group of facts", 1, 1},
-		{"number against text", `custom.amount > "100"`, "> does not work with number and string", 1, 15},
-		{"text against number", "custom.payee == 5", "== does not work with string and whole number", 1, 14},
-		{"text in a list of numbers", `custom.amount in [1, "2"]`, "a string stands here where a number belongs", 1, 22},
-		{"mixed list", "[1, 'a'].size() == 2", "a string stands here where a whole number belongs", 1, 5},
-		{"mixed choice", "true ? custom.amount : custom.payee", "must be of one type", 1, 6},
-		{"text as condition", "custom.payee && true", "a string stands here where a boolean belongs", 1, 7},
-		{"field of a text", "user.email.domain == 'x'", "does not support field selection", 1, 11},
-		{"assignment", "custom.amount = 5", "write == to compare", 1, 15},
-		{"words for operators", "custom.amount > 1 and true", "write && for and", 1, 19},
-		{"unclosed text", "custom.payee == 'x", "a text is not closed", 1, 17},
-		{"unclosed parenthesis", "((custom.amount > 5)", "a parenthesis is not closed", 1, 21},
-		{"text after the end", "true; true", "does not belong here", 1, 5},
-		{"NUL", "true\x00", "does not belong here", 1, 5},
-		{"invalid UTF-8", "custom.payee == '\xff'", "not valid UTF-8", 0, 0},
-		{"number too large to be exact", "custom.amount == 9007199254740993", "too large to be compared exactly", 1, 18},
-		{"number out of range", "custom.amount > 1e400", "invalid double literal", 1, 17},
-		{"pattern from the data", "custom.payee.matches(custom.other)", "must be a literal text", 1, 14},
-		{"pattern from the data, as a function", "matches(custom.payee, custom.other)", "must be a literal text", 1, 1},
-		{"pattern put together", "custom.payee.matches('a' + custom.other)", "must be a literal text", 1, 14},
-		{"pattern that is none", "custom.payee.matches('(')", "not a regular expression", 1, 22},
-		{"pattern with a back reference", `custom.payee.matches('(a)\\1')`, "not a regular expression", 1, 22},
-		{"pattern that repeats too often", "custom.payee.matches('(a{100}){100}')", "not a regular expression", 1, 22},
-		{"pattern whose program is too large", "custom.payee.matches('((a{10}){10}){9}')", "program size", 1, 22},
-		{"pattern that is slow on a long text", "custom.payee.matches('[a-z]{900}b')", "may cost", 0, 0},
-		{"many patterns", repeat("custom.payee.matches('[a-z]{90}b')", 30, " || "), "may cost", 0, 0},
-		{"pattern on a text made long", "(" + repeat("custom.payee", 100, " + ") + ").matches('a.*b')", "may cost", 0, 0},
-		{"search in a text made long", "(" + repeat("custom.payee", 200, " + ") + ").contains('x')", "may cost", 0, 0},
-		{"search in a loop", "[" + repeat("1", 100, ",") + "].exists(x, custom.payee.contains('" + strings.Repeat("y", 40) + "'))", "may cost", 0, 0},
-		{"loops in loops in loops", "[1].all(a, [1].all(b, [1].all(c, a + b + c > 0)))", "may nest 2 deep", 1, 30},
-		{"large loops in loops", "[" + repeat("1", 300, ",") + "].all(a, [" + repeat("1", 300, ",") + "].all(b, a + b > 0))", "may cost", 0, 0},
-		{"too long", "custom.payee == '" + strings.Repeat("x", rules.MaxExpressionBytes) + "'", "at most 4096 are allowed", 0, 0},
-		{"too many parts", repeat("true", 600, "||"), "at most 1000 are allowed", 0, 0},
-		{"parentheses too deep", strings.Repeat("(", 400) + "true" + strings.Repeat(")", 400), "nests too deep", 1, 1},
-		{"time that is none", "now > timestamp('yesterday')", "not a time", 1, 17},
-		{"duration that is none", "duration('5 minutes') > duration('1s')", "not a duration", 1, 10},
-		{"time zone that is none", "now.getHours('Mars/Base') > 1", "not a time zone", 1, 14},
-		{"time zone of the machine", "now.getHours('Local') > 1", "not a time zone", 1, 14},
-		{"time zone from the data", "now.getHours(custom.other) > 1", "must be a literal text", 1, 14},
-		{"time zone of too many hours", "now.getHours('+25:00') > 1", "not a time zone", 1, 14},
-		{"time zone that is a path", "now.getHours('../../etc/passwd') > 1", "not a time zone", 1, 14},
-		{"message", "google.protobuf.Duration{seconds: 1} > duration('1s')", "cannot be made", 1, 25},
-		{"bytes", "bytes(custom.payee).size() > 3", "there is no function bytes", 1, 1},
-		{"function that is none", "custom.payee.lowerAscii() == 'x'", "there is no function lowerAscii", 1, 14},
-		{"binding", "cel.bind(x, 1, x > 0)", "there is no function bind", 1, 5},
-		{"known of nothing", "known()", "known does not work without a value", 1, 6},
-		{"known of two", "known(ip.countryCode, ip.address)", "known does not work with string and string", 1, 6},
-		{"loop variable that hides a group", "['x'].exists(ip, ip.countryCode == 'US')", "does not support field selection", 1, 20},
+// hostileFacts are the longest and oddest values that conditions read, and
+// nothing.
+func hostileFacts() []*rules.Facts {
+	long := strings.Repeat("a", rules.MaxStringBytes)
+	full := &rules.Facts{
+		User: rules.UserFacts{ID: long, Email: rules.Known(long), IsNew: true}, IP: rules.IPFacts{Address: rules.Known("10.1.2.3")},
+		Custom:  map[string]any{"payee": long, "other": long, "amount": math.MaxFloat64},
+		Metrics: map[string]float64{"spent": -math.MaxFloat64},
+		Lists:   map[string]bool{"ip.address in list.suspects": true, "custom.payee in list.payees": false},
+		Now:     time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
 	}
-	for _, tt := range tests {
+	odd := &rules.Facts{Custom: map[string]any{"payee": "k\u0301\u202e\x00\xff", "amount": math.Copysign(0, -1)}}
+	return []*rules.Facts{full, odd, {}}
+}
+
+// tryPublished decides and explains with a set that could be published.
+func tryPublished(t *testing.T, set *rules.Set) {
+	t.Helper()
+	for _, facts := range hostileFacts() {
+		var result rules.Result
+		bounded(t, "deciding", func() { result = set.Evaluate("payment", facts) })
+		bounded(t, "explaining", func() {
+			for _, e := range set.Explain("payment", facts) {
+				for _, m := range result.Matches {
+					if m.ID == e.ID && m.Result != e.Verdict {
+						t.Errorf("decided as %s, explained as %s", m.Result, e.Verdict)
+					}
+				}
+			}
+		})
+	}
+	bounded(t, "analysing", func() { rules.Analyze(set) })
+}
+
+// TestHostileConditions publishes what can be published, and sees that it is
+// cheap, and that the rest is refused for its reason and cheaply.
+func TestHostileConditions(t *testing.T) {
+	rules.Check(withEverything("true")) // makes the language, once
+	for _, tt := range append(conditionsToRefuse(), strangeConditions()...) {
 		t.Run(tt.name, func(t *testing.T) {
-			start := time.Now()
-			problems := rules.Check(withRule(tt.when))
-			if took := time.Since(start); took > 2*time.Second {
-				t.Errorf("checking took %v", took)
-			}
-			if len(problems) == 0 {
+			d := withEverything(tt.when)
+			var set *rules.Set
+			var err error
+			bounded(t, "checking", func() { set, err = rules.Compile(rules.Version{Definition: d}) })
+			var refused *rules.CompileError
+			switch {
+			case err == nil && tt.want != "":
 				t.Fatal("it could be published")
+			case err == nil:
+				tryPublished(t, set)
+				return
+			case !errors.As(err, &refused):
+				t.Fatal(err)
 			}
-			got := problems[0]
-			if !strings.Contains(got.Message, tt.want) || got.Line != tt.line || got.Column != tt.column {
+			got := refused.Problems[0]
+			if tt.want == "" || !strings.Contains(got.Message, tt.want) || got.Line != tt.line || got.Column != tt.column {
 				t.Errorf("got %d:%d %q, want %d:%d %q", got.Line, got.Column, got.Message, tt.line, tt.column, tt.want)
 			}
 			if got.Field != "otherwise.rules[0].when" || got.Rule != "r" {
 				t.Errorf("problem at %q, rule %q", got.Field, got.Rule)
 			}
-			if len(got.Message) > 300 {
+			if len(got.Message) > 500 {
 				t.Errorf("the message has %d bytes", len(got.Message))
 			}
 		})
 	}
 }
 
-// TestHostileValues evaluates the most expensive conditions that may be
-// published, on the longest values that are read.
-func TestHostileValues(t *testing.T) {
-	tests := []struct{ name, when string }{
-		{"pattern that backtracks elsewhere", "custom.payee.matches('^(([a-z])+.)+[A-Z]([a-z])+$')"},
-		{"alternatives", "custom.payee.matches('(a|aa|aaa){30}b')"},
-		{"repetition", "custom.payee.matches('[a-z]{300}b')"},
-		{"loops", "[" + repeat("1", 100, ",") + "].all(a, [" + repeat("1", 50, ",") + "].all(b, a + b > 0))"},
-		{"search", "(custom.payee + custom.payee).contains('aaaaaaaaaaaaaaaaaaaaaaaaaaab')"},
+// TestHostileCasesAreMany counts the cases of this file's tests.
+func TestHostileCasesAreMany(t *testing.T) {
+	count := len(conditionsToRefuse()) + len(strangeConditions()) + len(hostileDefinitions()) + len(hostileTexts()) + len(hostileValues())
+	t.Logf("%d cases", count)
+	if count < 200 {
+		t.Errorf("there are %d hostile cases", count)
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			set := compile(t, withRule(tt.when))
+	names := map[string]bool{}
+	for _, c := range append(conditionsToRefuse(), strangeConditions()...) {
+		if names[c.name] {
+			t.Errorf("two cases are called %q", c.name)
+		}
+		names[c.name] = true
+	}
+}
+
+// hostileValues are the most expensive conditions that may be published.
+func hostileValues() map[string]string {
+	return map[string]string{
+		"pattern that backtracks elsewhere": "custom.payee.matches('^(([a-z])+.)+[A-Z]([a-z])+$')",
+		"alternatives":                      "custom.payee.matches('(a|aa|aaa){30}b')",
+		"repetition":                        "custom.payee.matches('[a-z]{300}b')",
+		"loops":                             "[" + repeat("1", 100, ",") + "].all(a, [" + repeat("1", 50, ",") + "].all(b, a + b > 0))",
+		"search":                            "(custom.payee + custom.payee).contains('aaaaaaaaaaaaaaaaaaaaaaaaaaab')",
+	}
+}
+
+// TestHostileValues evaluates them on the longest values that are read: none is
+// stopped, so none is cut off in the middle.
+func TestHostileValues(t *testing.T) {
+	for name, when := range hostileValues() {
+		t.Run(name, func(t *testing.T) {
+			set := compile(t, withRule(when))
+			tryPublished(t, set)
 			facts := &rules.Facts{Custom: map[string]any{"payee": strings.Repeat("a", rules.MaxStringBytes)}}
-			start := time.Now()
-			result := set.Evaluate("payment", facts)
-			if took := time.Since(start); took > time.Second {
-				t.Errorf("evaluating took %v", took)
-			}
-			for _, m := range result.Matches {
+			for _, m := range set.Evaluate("payment", facts).Matches {
 				if m.Result == rules.Erred {
 					t.Errorf("ended in error: %s", m.Error)
 				}
@@ -157,6 +185,15 @@ func TestHostileValues(t *testing.T) {
 		if got := set.Evaluate("payment", facts); len(got.Matches) != 1 || got.Matches[0].Result != rules.Unknown {
 			t.Errorf("got %+v", got)
 		}
+	})
+	t.Run("a hundred thousand custom values", func(t *testing.T) {
+		set := compile(t, withRule("custom.payee == 'x'"))
+		facts := &rules.Facts{Custom: map[string]any{"payee": "x"}}
+		for i := range 100_000 {
+			facts.Custom[fmt.Sprintf("name%d", i)] = "Aa"
+		}
+		tryPublished(t, set)
+		bounded(t, "deciding", func() { set.Evaluate("payment", facts) })
 	})
 	t.Run("no value is repeated in an error", func(t *testing.T) {
 		const secret = "DE89370400440532013000"
@@ -175,58 +212,4 @@ func TestHostileValues(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestHostileDefinitions(t *testing.T) {
-	rule := func(i int) rules.Rule {
-		return rules.Rule{ID: fmt.Sprintf("r%d", i), Name: "R", When: "true", Outcome: rules.Block}
-	}
-	tests := []struct {
-		name   string
-		change func(*rules.Definition)
-		want   string
-	}{
-		{"too many rules", func(d *rules.Definition) {
-			for i := range rules.MaxRules {
-				d.Otherwise.Rules = append(d.Otherwise.Rules, rule(i))
-			}
-		}, "at most 20000 are allowed"},
-		{"too many actions", func(d *rules.Definition) {
-			for i := range rules.MaxActions + 1 {
-				d.Actions = append(d.Actions, rules.ActionRules{Code: fmt.Sprint(i)})
-			}
-		}, "at most 200 are allowed"},
-		{"too many fields", func(d *rules.Definition) {
-			for i := range rules.MaxFields + 1 {
-				d.Fields = append(d.Fields, rules.Field{Name: fmt.Sprintf("f%d", i), Type: rules.TypeBool})
-			}
-		}, "at most 200 are allowed"},
-		{"rules too expensive together", func(d *rules.Definition) {
-			for i := range 60 {
-				r := rule(i)
-				r.When = "custom.payee.matches('[a-z]{70}b')"
-				d.Otherwise.Rules = append(d.Otherwise.Rules, r)
-			}
-		}, "together at worst"},
-		{"name too long", func(d *rules.Definition) { d.Otherwise.Rules[0].Name = strings.Repeat("ä", 201) }, "has 201 characters"},
-		{"control character in a name", func(d *rules.Definition) { d.Otherwise.Rules[0].Name = "a\x1b[31mb" }, "control character"},
-		{"invalid UTF-8 in a tag", func(d *rules.Definition) { d.Otherwise.Rules[0].Tags = []string{"\xff"} }, "not valid UTF-8"},
-		{"too many tags", func(d *rules.Definition) { d.Otherwise.Rules[0].Tags = make([]string, 21) }, "at most 20 are allowed"},
-		{"prompt too long", func(d *rules.Definition) { d.Otherwise.Prompt = strings.Repeat("x", 301) }, "at most 300 are allowed"},
-		{"field with the name of a path", func(d *rules.Definition) { d.Fields[0].Name = "a.b" }, "must be 1 to 64 letters"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			d := withRule("true")
-			tt.change(&d)
-			_, err := rules.Compile(rules.Version{Definition: d})
-			var compileError *rules.CompileError
-			if !errors.As(err, &compileError) || !strings.Contains(err.Error(), tt.want) {
-				t.Fatalf("got %v, want a *CompileError with %q", err, tt.want)
-			}
-			if len(compileError.Problems) > rules.MaxProblems {
-				t.Errorf("%d problems", len(compileError.Problems))
-			}
-		})
-	}
 }

@@ -43,6 +43,8 @@ const (
 	MaxExpressionNodes = 1000
 	// MaxComprehensionNesting is how deep all, exists, map and filter may nest.
 	MaxComprehensionNesting = 2
+	// MaxLiteralNesting is how deep lists and maps may nest.
+	MaxLiteralNesting = 5
 	// MaxRegexProgram is the size of a compiled regular expression, in the
 	// instructions of regexp/syntax.
 	MaxRegexProgram = 1000

@@ -82,6 +82,9 @@ func (c *checker) consequences(language *compiler, path string, rules []Rule) ma
 		case r.Position == nil:
 			positions[i] = next
 			r.Position = &positions[i]
+			if next > MaxPosition {
+				c.report(at("position"), r.ID, "the position is a whole number from 0 to %d, and the rule before has the last", MaxPosition)
+			}
 		case *r.Position < 0 || *r.Position > MaxPosition:
 			c.report(at("position"), r.ID, "the position is a whole number from 0 to %d", MaxPosition)
 		case *r.Position < next:

@@ -51,6 +51,7 @@ type vetter struct {
 	groups   map[string]bool // first parts of dotted names
 	info     *ast.SourceInfo
 	local    []string // variables of the comprehensions around
+	nested   int      // lists and maps around
 	problems []Problem
 }
 
@@ -94,14 +95,18 @@ func (v *vetter) visit(e ast.Expr) {
 	case ast.CallKind:
 		v.visitCall(e)
 	case ast.ListKind:
-		for _, element := range e.AsList().Elements() {
-			v.visit(element)
-		}
+		v.nest(e, func() {
+			for _, element := range e.AsList().Elements() {
+				v.visit(element)
+			}
+		})
 	case ast.MapKind:
-		for _, entry := range e.AsMap().Entries() {
-			v.visit(entry.AsMapEntry().Key())
-			v.visit(entry.AsMapEntry().Value())
-		}
+		v.nest(e, func() {
+			for _, entry := range e.AsMap().Entries() {
+				v.visit(entry.AsMapEntry().Key())
+				v.visit(entry.AsMapEntry().Value())
+			}
+		})
 	case ast.StructKind:
 		v.report(e, "messages such as %s{} cannot be made in a condition", e.AsStruct().TypeName())
 	case ast.ComprehensionKind:
@@ -115,6 +120,18 @@ func (v *vetter) visit(e ast.Expr) {
 		v.visit(loop.Result())
 		v.local = v.local[:outer]
 	}
+}
+
+// nest bounds how deep lists and maps nest: the time that CEL's type checker
+// takes grows with the square of it and more, to seconds for 200 brackets.
+func (v *vetter) nest(e ast.Expr, visit func()) {
+	if v.nested == MaxLiteralNesting {
+		v.report(e, "lists and maps may nest %d deep", MaxLiteralNesting)
+		return
+	}
+	v.nested++
+	visit()
+	v.nested--
 }
 
 func (v *vetter) visitCall(e ast.Expr) {
@@ -226,13 +243,18 @@ func dotted(e ast.Expr) (string, ast.Expr, bool) {
 	return "", e, false
 }
 
-// members lists the facts of a group.
+// members lists the facts of a group, the first dozen of them.
 func (v *vetter) members(group string) []string {
+	const most = 12
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(v.facts)) {
-		if strings.HasPrefix(name, group+".") {
-			names = append(names, name)
+		if !strings.HasPrefix(name, group+".") || strings.Contains(name, " in ") {
+			continue
 		}
+		if len(names) == most {
+			return append(names, "…")
+		}
+		names = append(names, name)
 	}
 	return names
 }
