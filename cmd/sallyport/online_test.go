@@ -209,3 +209,33 @@ func TestADecisionIsExplainedOnTheCommandLine(t *testing.T) {
 	call(t, http.MethodDelete, s.server.URL()+"/v1/users/jane", "")
 	s.ok([]string{"erased together with the person"}, "explain", "jane", "payment", "k1")
 }
+
+func TestRulesAreTriedOnThePastOnTheCommandLine(t *testing.T) {
+	s := newShell(t)
+	file := s.file("rules.yaml", shopRules)
+	s.ok(nil, "rules", "apply", file)
+	for key, amount := range map[string]string{"k1": "5", "k2": "700", "k3": "1500"} {
+		s.pay(key, amount)
+	}
+	stricter := s.file("stricter.yaml", strings.Replace(shopRules, "custom.amount > 1000", "custom.amount > 600", 1))
+	s.ok([]string{
+		"What " + stricter + " would have decided", "3 decisions", "2 came out the same, 1 differently",
+		"  ALLOW  BLOCK  1          ◀", "k2", "ALLOW (default) → BLOCK (huge)", "+1",
+	}, "backtest", stricter, "--from", "1h")
+	s.ok([]string{"1 decision, the first in this time"}, "backtest", stricter, "--limit", "1", "--action", "payment")
+	s.ok([]string{"3 decisions", "✓ 3 came out the same"}, "replay")
+	s.ok([]string{"0 decisions"}, "replay", "--from", "2020-01-01", "--to", "2020-01-02T00:00:00Z")
+	id := regexp.MustCompile(`draft-\w+`).FindString(s.ok(nil, "rules", "apply", stricter, "--draft", "Stricter"))
+	s.ok([]string{"What “Stricter” would have decided", "1 differently"}, "backtest", "--draft", id)
+	s.fails(2, []string{"either a FILE or a --draft"}, "backtest")
+	s.fails(2, []string{"--from must be a time"}, "replay", "--from", "soon")
+	broken := s.file("broken.yaml", "actions: [")
+	s.fails(1, []string{broken}, "backtest", broken)
+	var report struct {
+		Different int
+		First     []struct{ Key string }
+	}
+	if err := json.Unmarshal([]byte(s.ok(nil, "backtest", stricter, "--json")), &report); err != nil || report.Different != 1 || report.First[0].Key != "k2" {
+		t.Errorf("report %+v, %v", report, err)
+	}
+}
