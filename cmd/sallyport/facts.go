@@ -63,9 +63,15 @@ func (s *Server) listsPart() api.Part {
 	return api.Part{Name: "lists", State: api.State(health.Status), Detail: health.Detail}
 }
 
-// metricsPart is the state of the metrics.
+// metricsPart is the state of the metrics, and how many events they have not
+// counted yet.
 func (s *Server) metricsPart(ctx context.Context) api.Part {
 	part := api.Part{Name: "metrics", State: api.State(events.StatusOK)}
+	folded := s.metrics.Stats().Position // first, since the head moves on
+	if head, err := s.store.Head(ctx); err == nil && head.Epoch == folded.Epoch {
+		lag := head.Seq - min(folded.Seq, head.Seq)
+		part.Lag = &lag
+	}
 	if err := s.metrics.Health(ctx); err != nil {
 		part.State = api.Degraded
 		part.Detail = sentence(err) + " Decisions are made; metrics that are missing are unknown."
