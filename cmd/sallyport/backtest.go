@@ -220,7 +220,13 @@ func (p pen) report(r *replayed) {
 	case r.Different == 0:
 		p.line("  %s", p.in(green, fmt.Sprintf("✓ %d came out the same", r.Same)))
 	default:
-		p.line("  %d came out the same, %s", r.Same, p.in(bold, fmt.Sprintf("%d differently", r.Different)))
+		moved := 0
+		for _, c := range r.Outcomes {
+			if c.From != c.To {
+				moved += c.Count
+			}
+		}
+		p.line("  %d came out the same, %s, %d of them with another outcome", r.Same, p.in(bold, fmt.Sprintf("%d differently", r.Different)), moved)
 	}
 	p.line("")
 	var rows [][]string

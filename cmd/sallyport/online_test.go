@@ -219,7 +219,7 @@ func TestRulesAreTriedOnThePastOnTheCommandLine(t *testing.T) {
 	}
 	stricter := s.file("stricter.yaml", strings.Replace(shopRules, "custom.amount > 1000", "custom.amount > 600", 1))
 	s.ok([]string{
-		"What " + stricter + " would have decided", "3 decisions", "2 came out the same, 1 differently",
+		"What " + stricter + " would have decided", "3 decisions", "2 came out the same, 1 differently, 1 of them with another outcome",
 		"  ALLOW  BLOCK  1          ◀", "k2", "ALLOW (default) → BLOCK (huge)", "+1",
 	}, "backtest", stricter, "--from", "1h")
 	s.ok([]string{"1 decision, the first in this time"}, "backtest", stricter, "--limit", "1", "--action", "payment")
