@@ -45,17 +45,21 @@ type compiled struct {
 
 // Compile makes a published definition ready to evaluate. It returns a
 // *CompileError with every problem that Check finds.
-func Compile(v Version) (*Set, error) {
-	set, problems := compile(v)
+func Compile(v Version) (*Set, error) { return CompileBeside(v, func() {}) }
+
+// CompileBeside is Compile for a process that has other things to do: it calls
+// pause again and again, about every tenth of a millisecond, which may sleep.
+func CompileBeside(v Version, pause func()) (*Set, error) {
+	set, problems := compile(v, pause)
 	if len(problems) > 0 {
 		return nil, &CompileError{Problems: problems}
 	}
 	return set, nil
 }
 
-func compile(v Version) (*Set, []Problem) {
+func compile(v Version, pause func()) (*Set, []Problem) {
 	d := v.Definition
-	c := &checker{ids: map[string]string{}}
+	c := &checker{ids: map[string]string{}, pause: pause}
 	c.fields(d.Fields)
 	c.metrics(d.Metrics)
 	c.lists(d.Lists)
@@ -142,6 +146,7 @@ func (s *Set) compileAction(c *checker, language *compiler, path string, a *Acti
 	var cost uint64
 	for i := range out.Rules {
 		r := &out.Rules[i]
+		c.pause()
 		cond, problems := language.compile(r.When)
 		for _, p := range problems {
 			p.Field, p.Rule = fmt.Sprintf("%s.rules[%d].when", path, i), r.ID

@@ -16,17 +16,20 @@ const (
 
 // metricFigures measures the windows alone, in this process.
 func metricFigures(context.Context, Config) ([]figure, error) {
-	const actions = 200_000
+	const actions, batch = 200_000, 4000
 	windows, err := metricsbench.New(metricUsers, "")
 	if err != nil {
 		return nil, err
 	}
-	work := windows.Workload(actions)
-	start := time.Now()
-	if err := windows.UpdateAndRead(work); err != nil {
-		return nil, err
+	var micros []float64
+	for range actions / batch {
+		work := windows.Workload(batch)
+		start := time.Now()
+		if err := windows.UpdateAndRead(work); err != nil {
+			return nil, err
+		}
+		micros = append(micros, float64(time.Since(start).Nanoseconds())/1000/batch)
 	}
-	micros := float64(time.Since(start).Nanoseconds()) / 1000 / actions
 	if err := windows.Close(); err != nil {
 		return nil, err
 	}
@@ -42,16 +45,16 @@ func metricFigures(context.Context, Config) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	median, longest, err := metricsbench.Staleness(50)
+	usual, longest, err := metricsbench.Staleness(50)
 	if err != nil {
 		return nil, err
 	}
 	return []figure{
-		atMost("metrics.update-and-read-six-us", micros, aimMicros),
+		atMost("metrics.update-and-read-six-us", median(micros), aimMicros),
 		atMost("metrics.bytes-per-user", perUser, aimUserBytes),
 		plain("metrics.gc-of-1000-users", float64(many)/float64(few)),
 		plain("metrics.gc-ms", milliseconds(many)),
-		plain("metrics.staleness-ms", milliseconds(median)),
+		plain("metrics.staleness-ms", milliseconds(usual)),
 		plain("metrics.staleness-longest-ms", milliseconds(longest)),
 	}, nil
 }

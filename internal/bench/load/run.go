@@ -15,6 +15,8 @@ type Run struct {
 	Callers int    // connections, each with one request in flight
 	Track   Track
 	Prefix  string // of the keys, unique for each run on the same data
+	// Pause is how long each caller waits after an answer; 0 means that it does not.
+	Pause time.Duration
 	// Count ends the run after so many requests; 0 means when the context ends.
 	Count uint64
 	// Answered is called by each caller with every answer of status 200, before
@@ -90,7 +92,14 @@ func (r Run) Do(ctx context.Context) (Result, error) {
 func (r Run) call(ctx context.Context, caller int, c *Conn, next *atomic.Uint64) Result {
 	var result Result
 	var buf []byte
-	for ctx.Err() == nil {
+	for first := true; ctx.Err() == nil; first = false {
+		if r.Pause > 0 && !first {
+			select {
+			case <-time.After(r.Pause):
+			case <-ctx.Done():
+				continue
+			}
+		}
 		n := next.Add(1)
 		if r.Count > 0 && n > r.Count {
 			break
