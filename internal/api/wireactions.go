@@ -11,12 +11,24 @@ import (
 // actionRequest is an action configuration as it is sent.
 type actionRequest struct {
 	ActionCode string                  `json:"actionCode"`
+	ActionType string                  `json:"actionType"`
 	Default    optional[rules.Outcome] `json:"defaultUserActionResult"`
 	Templates  kept                    `json:"messagingTemplates"`
 	Methods    kept                    `json:"verificationMethods"`
 	Prompt     kept                    `json:"promptToEnrollVerificationMethods"`
 	Method     kept                    `json:"defaultVerificationMethod"`
 	Webhook    kept                    `json:"verificationWebhookUrl"`
+}
+
+// actionType is the one kind of action that there is here. Newer SDKs name it.
+const actionType = "CLASSIC"
+
+// check refuses what would be taken for something else.
+func (r *actionRequest) check() error {
+	if r.ActionType != "" && r.ActionType != actionType {
+		return invalidField("actionType", "must be CLASSIC: flows are not served here.")
+	}
+	return nil
 }
 
 // apply changes the rules of an action.
@@ -48,7 +60,7 @@ func (s *Server) actionJSON(a rules.ActionRules, last json.RawMessage) []byte {
 		wire = *a.Wire
 	}
 	return object(
-		with("actionCode", a.Code), with("tenantId", s.config.Tenant), with("defaultUserActionResult", outcome),
+		with("actionCode", a.Code), with("actionType", actionType), with("tenantId", s.config.Tenant), with("defaultUserActionResult", outcome),
 		member{"lastActionCreatedAt", last},
 		member{"messagingTemplates", raw(wire.Templates)}, member{"verificationMethods", raw(wire.Methods)},
 		member{"promptToEnrollVerificationMethods", raw(wire.PromptToEnroll)},
@@ -77,6 +89,9 @@ func (s *Server) listActions(k *call) error {
 func (s *Server) createAction(k *call) error {
 	var request actionRequest
 	if err := k.decode(&request); err != nil {
+		return err
+	}
+	if err := request.check(); err != nil {
 		return err
 	}
 	var created rules.ActionRules
@@ -139,6 +154,9 @@ func (s *Server) changeAction(k *call) error {
 	}
 	var request actionRequest
 	if err := k.decode(&request); err != nil {
+		return err
+	}
+	if err := request.check(); err != nil {
 		return err
 	}
 	if request.ActionCode != "" && request.ActionCode != code {

@@ -61,12 +61,28 @@ func (s *Server) edit(k *call, note string, change func(*rules.Definition) error
 		if reflect.DeepEqual(definition, version.Definition) {
 			return nil
 		}
+		if err := checkSize(&definition); err != nil {
+			return err
+		}
 		if _, err = s.config.Rules.Publish(ctx, version.Number, definition, events.ByManagement, note); !errors.Is(err, engine.ErrConflict) {
 			break
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("change rules: %w", err)
+	}
+	return nil
+}
+
+// checkSize keeps a definition that grows change by change as small as one that
+// is sent at once, so that it can be exported and applied again.
+func checkSize(d *rules.Definition) error {
+	text, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("measure rules: %w", err)
+	}
+	if len(text) > rules.MaxDefinitionBytes {
+		return invalid(fmt.Sprintf("The rule set would be larger than %d MiB.", rules.MaxDefinitionBytes>>20))
 	}
 	return nil
 }

@@ -105,6 +105,8 @@ func TestAnActionConfigurationIsPartOfTheRuleSet(t *testing.T) {
 	}
 	w.terraform("PATCH", "/action-configurations/payment", object{"actionCode": "other"}).refused(http.StatusBadRequest, "invalid_request")
 	w.terraform("POST", "/action-configurations", object{"actionCode": "no code"}).refused(http.StatusBadRequest, "invalid_request")
+	w.terraform("POST", "/action-configurations", object{"actionCode": "x", "actionType": "FLOW"}).refused(http.StatusBadRequest, "invalid_request")
+	w.terraform("PATCH", "/action-configurations/payment", object{"actionType": "CLASSIC"}).ok().has(object{"actionType": "CLASSIC"})
 	w.terraform("POST", "/action-configurations", object{}).refused(http.StatusBadRequest, "invalid_request")
 	w.terraform("POST", "/action-configurations", object{"actionCode": "x", "defaultUserActionResult": "PERHAPS"}).refused(http.StatusBadRequest, "invalid_request")
 }

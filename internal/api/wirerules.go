@@ -83,7 +83,10 @@ func (r *ruleRequest) apply(d *rules.Definition, rule *rules.Rule) error {
 		}
 		rule.When, wire.When, wire.Conditions = when, when, string(r.Conditions.value)
 	}
-	rule.Wire = &wire
+	rule.Wire = nil
+	if wire != (rules.WireRule{}) {
+		rule.Wire = &wire
+	}
 	return nil
 }
 

@@ -43,6 +43,18 @@ var opposite = func() map[string]string {
 // place in the tree such as rules[0].rules[2].value, and those of the condition
 // as a whole none. A condition that it returns compiles.
 func (b *Bridge) Format(n Node) (string, []rules.Problem) {
+	when, problems := b.write(n)
+	if len(problems) == 0 {
+		problems = b.check(when)
+	}
+	if len(problems) > 0 {
+		return "", problems
+	}
+	return when, nil
+}
+
+// write is Format without compiling the result.
+func (b *Bridge) write(n Node) (string, []rules.Problem) {
 	if !n.IsGroup() {
 		n = Node{Combinator: And, Rules: []Node{n}}
 	}
@@ -50,14 +62,7 @@ func (b *Bridge) Format(n Node) (string, []rules.Problem) {
 		return "true", nil
 	}
 	w := &writer{b: b}
-	when := w.group(n, "", 1, true)
-	if len(w.problems) > 0 {
-		return "", w.problems
-	}
-	if problems := b.check(when); len(problems) > 0 {
-		return "", problems
-	}
-	return when, nil
+	return w.group(n, "", 1, true), w.problems
 }
 
 // writer writes one tree. After a problem its text is of no use.

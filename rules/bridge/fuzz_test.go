@@ -3,6 +3,7 @@ package bridge_test
 import (
 	"encoding/binary"
 	"encoding/json"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -166,7 +167,7 @@ func FuzzLocked(f *testing.F) {
 
 // FuzzNumber: a number keeps its value.
 func FuzzNumber(f *testing.F) {
-	for _, v := range []float64{0, -0.0, 1, -1, 0.1, 1e21, -1e-300, 5e-324, 1.7976931348623157e308, 9007199254740992, 9007199254740994, 123456789.5, 1e6} {
+	for _, v := range []float64{0, math.Copysign(0, -1), 1, -1, 0.1, 1e21, -1e-300, 5e-324, 1.7976931348623157e308, 9007199254740992, 9007199254740994, 123456789.5, 1e6} {
 		f.Add(v)
 	}
 	b := bridge.New(&definition)

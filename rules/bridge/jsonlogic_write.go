@@ -6,10 +6,11 @@ import (
 	"github.com/sallyport/sallyport/rules"
 )
 
-// JSONLogic writes a tree that Format accepts. What JsonLogic has no words for
-// is written as {"cel": ["text"]}, which ReadJSONLogic reads back.
+// JSONLogic writes a tree that Format accepts. It compiles nothing, so a tree
+// with a condition that does not compile may be written too. What JsonLogic has no
+// words for is written as {"cel": ["text"]}, which ReadJSONLogic reads back.
 func (b *Bridge) JSONLogic(n Node) ([]byte, []rules.Problem) {
-	if _, problems := b.Format(n); len(problems) > 0 {
+	if _, problems := b.write(n); len(problems) > 0 {
 		return nil, problems
 	}
 	text, err := marshal(b.logic(n))
