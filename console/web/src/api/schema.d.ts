@@ -137,6 +137,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/decisions/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Decides again with the sets that were in force, to prove that decisions can be repeated. */
+        post: operations["decisionsReplay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/decision": {
         parameters: {
             query?: never;
@@ -267,6 +284,23 @@ export interface paths {
         put?: never;
         /** Runs the tests of a definition. */
         post: operations["rulesTest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rules/backtest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What a definition or a draft would have decided. */
+        post: operations["rulesBacktest"];
         delete?: never;
         options?: never;
         head?: never;
@@ -948,6 +982,76 @@ export interface components {
                 doc?: string;
             }[];
         };
+        Report: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            /** @description found in that time, the first of them up to the limit */
+            decisions: number;
+            /** @description there were more */
+            cut: boolean;
+            replayed: number;
+            same: number;
+            different: number;
+            /** @description the facts are gone with the person */
+            erased: number;
+            /** @description a failure came before the rules */
+            notAsked: number;
+            /** @description the set cannot be had any more */
+            noSet: number;
+            /** @description the log does not go back as far as the metrics */
+            unplaced: number;
+            /** @description what its metrics counted is gone */
+            incomparable: number;
+            /** @description the draft tests a list that was not tested then */
+            noLists: number;
+            /** @description decisions by metric that was not known in time */
+            unready: {
+                [key: string]: unknown;
+            };
+            outcomes: {
+                from: components["schemas"]["Outcome"];
+                to: components["schemas"]["Outcome"];
+                count: number;
+            }[];
+            rules: {
+                id: string;
+                name: string;
+                /** @description matches in the recorded decisions */
+                before: number;
+                /** @description matches in the replayed ones */
+                now: number;
+                /** @description of now */
+                decided: number;
+            }[];
+            /** @description the first 100 decisions that differ */
+            first: {
+                position: string;
+                /** Format: date-time */
+                time: string;
+                user: string;
+                action: string;
+                key: string;
+                set: number;
+                before: components["schemas"]["Verdict"];
+                now: components["schemas"]["Verdict"];
+                /** @description the recorded matches are others */
+                matches?: boolean;
+                metrics?: {
+                    name: string;
+                    before?: number;
+                    now?: number;
+                }[];
+            }[];
+        };
+        Verdict: {
+            outcome: components["schemas"]["Outcome"];
+            state: components["schemas"]["State"];
+            /** @enum {string} */
+            reason: "rule" | "default" | "fail-mode" | "enrolment-policy" | "management";
+            rule?: string;
+        };
         RuleSetHead: {
             number: number;
             author: string;
@@ -1297,6 +1401,47 @@ export interface operations {
             400: components["responses"]["Error"];
         };
     };
+    decisionsReplay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /**
+                     * Format: date-time
+                     * @description a week before to when left out
+                     */
+                    from?: string;
+                    /**
+                     * Format: date-time
+                     * @description now when left out
+                     */
+                    to?: string;
+                    action?: string;
+                    /** @default 10000 */
+                    limit?: number;
+                };
+            };
+        };
+        responses: {
+            /** @description The report */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"];
+                };
+            };
+            400: components["responses"]["Error"];
+            429: components["responses"]["Error"];
+            503: components["responses"]["Error"];
+        };
+    };
     decision: {
         parameters: {
             query: {
@@ -1485,6 +1630,51 @@ export interface operations {
                 };
             };
             400: components["responses"]["Error"];
+        };
+    };
+    rulesBacktest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    definition?: components["schemas"]["Definition"];
+                    /** @description id; instead of a definition */
+                    draft?: string;
+                    /**
+                     * Format: date-time
+                     * @description a week before to when left out
+                     */
+                    from?: string;
+                    /**
+                     * Format: date-time
+                     * @description now when left out
+                     */
+                    to?: string;
+                    action?: string;
+                    /** @default 10000 */
+                    limit?: number;
+                };
+            };
+        };
+        responses: {
+            /** @description The report */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"];
+                };
+            };
+            400: components["responses"]["Error"];
+            404: components["responses"]["Error"];
+            429: components["responses"]["Error"];
+            503: components["responses"]["Error"];
         };
     };
     rulesPublish: {
