@@ -52,7 +52,7 @@ func TestEveryFactIsReadable(t *testing.T) {
 	}
 }
 
-// TestDocumentation keeps docs/rules.md complete.
+// TestDocumentation keeps docs/rules.md complete and true.
 func TestDocumentation(t *testing.T) {
 	text, err := os.ReadFile("../docs/rules.md")
 	if err != nil {
@@ -63,6 +63,76 @@ func TestDocumentation(t *testing.T) {
 			t.Errorf("docs/rules.md has no row %s", row)
 		}
 	}
+	for _, method := range rules.Methods() {
+		if !strings.Contains(string(text), "`"+method+"`") {
+			t.Errorf("docs/rules.md does not name %s", method)
+		}
+	}
+	limits := fmt.Sprintf("| a condition | %d KiB, %s parts; loops nest %d deep, lists and maps %d;", rules.MaxExpressionBytes>>10,
+		withComma(rules.MaxExpressionNodes), rules.MaxComprehensionNesting, rules.MaxLiteralNesting)
+	sizes := fmt.Sprintf("| a rule set | %d MiB, %s rules, %d actions, %d fields, %d metrics, %d lists, %s tests |", rules.MaxDefinitionBytes>>20,
+		withComma(rules.MaxRules), rules.MaxActions, rules.MaxFields, rules.MaxMetrics, rules.MaxLists, withComma(rules.MaxTests))
+	rest := fmt.Sprintf("| an action | %d rules with `onMatch` |\n| matches that a decision records | %d,", rules.MaxAdditions, rules.MaxMatches)
+	for _, row := range []string{limits, sizes, rest} {
+		if !strings.Contains(string(text), row) {
+			t.Errorf("docs/rules.md does not say %q", row)
+		}
+	}
+	t.Run("its examples can be published and its tests pass", func(t *testing.T) {
+		var d rules.Definition
+		for i, block := range strings.Split(string(text), "```yaml\n")[1:] {
+			part := parse(t, block[:strings.Index(block, "```")])
+			if i == 0 {
+				d = part
+				continue
+			}
+			for _, m := range part.Metrics {
+				if m.Name != d.Metrics[0].Name {
+					d.Metrics = append(d.Metrics, m)
+				}
+			}
+			d.Tests = append(d.Tests, part.Tests...)
+		}
+		if len(d.Metrics) != 3 || len(d.Tests) != 4 {
+			t.Fatalf("%d metrics and %d tests were found", len(d.Metrics), len(d.Tests))
+		}
+		for _, result := range compile(t, d).RunTests() {
+			if !result.Passed {
+				t.Errorf("%s: %s", result.Name, result.Message)
+			}
+		}
+	})
+	t.Run("its example of a window", func(t *testing.T) {
+		window, err := rules.ParseWindow("1h")
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := func(clock string) time.Time {
+			moment, err := time.Parse(time.RFC3339, "2026-11-22T"+clock+"Z")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return moment
+		}
+		for _, tt := range []struct {
+			end, at string
+			in      bool
+		}{
+			{"12:00:30", "11:00:59", false}, {"12:00:30", "11:01:00", true}, {"12:00:59", "11:01:00", true}, {"12:01:00", "11:01:00", false},
+		} {
+			if got := window.Holds(at(tt.end), at(tt.at)); got != tt.in {
+				t.Errorf("at %s the window holds %s: %v", tt.end, tt.at, got)
+			}
+		}
+	})
+}
+
+// withComma writes a number as the documentation does.
+func withComma(n int) string {
+	if n < 1000 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
 }
 
 func TestActionDefaults(t *testing.T) {
