@@ -7,9 +7,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"time"
-
-	"cel.dev/cel-go/common/types"
 )
 
 // codecVersion tags what EncodeFacts and EncodeMatches write. A reader of a
@@ -20,29 +17,14 @@ const codecVersion = 1
 // written whether they are declared or not, so that a rule set that declares
 // them later can be tried on past decisions.
 func EncodeFacts(f *Facts) ([]byte, error) {
-	out := make([]byte, 0, 768)
+	out := make([]byte, 0, 1536)
 	out = append(out, `{"v":1,"facts":{`...)
-	first := true
-	key := func(name string) {
-		if !first {
-			out = append(out, ',')
-		}
-		first = false
-		out = appendJSON(out, name)
-		out = append(out, ':')
+	begin := len(out)
+	for i := range builtins() {
+		out = builtins()[i].append(out, f)
 	}
-	for _, b := range builtins() {
-		switch v := b.read(f).(type) {
-		case nil:
-		case types.Timestamp:
-			key(b.Name)
-			out = append(out, '"')
-			out = v.AppendFormat(out, time.RFC3339Nano)
-			out = append(out, '"')
-		default:
-			key(b.Name)
-			out = appendJSON(out, v.Value())
-		}
+	if len(out) > begin {
+		out = slices.Delete(out, begin, begin+1) // the comma before the first member
 	}
 	out = append(out, '}')
 	var err error
@@ -100,16 +82,30 @@ func appendJSON(out []byte, v any) []byte {
 	case bool:
 		return strconv.AppendBool(out, v)
 	case float64:
-		if math.Abs(v) < 1e15 {
-			return strconv.AppendFloat(out, v, 'f', -1, 64)
-		}
+		return appendNumber(out, v)
 	case string:
-		if plainJSON(v) {
-			out = append(out, '"')
-			out = append(out, v...)
-			return append(out, '"')
-		}
+		return appendText(out, v)
 	}
+	return appendReflected(out, v)
+}
+
+func appendNumber(out []byte, v float64) []byte {
+	if math.Abs(v) < 1e15 {
+		return strconv.AppendFloat(out, v, 'f', -1, 64)
+	}
+	return appendReflected(out, v)
+}
+
+func appendText(out []byte, s string) []byte {
+	if plainJSON(s) {
+		out = append(out, '"')
+		out = append(out, s...)
+		return append(out, '"')
+	}
+	return appendReflected(out, s)
+}
+
+func appendReflected(out []byte, v any) []byte {
 	text, _ := json.Marshal(v) // cannot fail for these types
 	return append(out, text...)
 }

@@ -4,15 +4,17 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"strconv"
 	"time"
 	"unsafe"
 
 	"github.com/sallyport/sallyport/rules/internal/index"
 )
 
-// What the index reads needs no value of CEL, which would be an allocation each.
-// The functions below know what is unknown by the same rules as those that make
-// CEL's values: see stringValue, numberValue and timeValue.
+// What the index reads and what is recorded needs no value of CEL, which would
+// be an allocation each. The functions below know what is unknown by the same
+// rules as those that make CEL's values: see stringValue, numberValue and
+// timeValue.
 
 // valueReader reads a fact for the index.
 type valueReader func(*Facts) index.Value
@@ -84,6 +86,65 @@ func valueKey[T any](v *Value[T], key func(T) index.Value) index.Value {
 		return index.Value{}
 	}
 	return key(v.v)
+}
+
+// memberAppender appends a fact to the members of a JSON object, with a comma
+// before it, and nothing when it is unknown.
+type memberAppender func(out []byte, f *Facts) []byte
+
+// builtinAppender appends the field of Facts that has the type and begins at
+// offset.
+func builtinAppender(name string, typ reflect.Type, offset uintptr) memberAppender {
+	prefix := append(appendText([]byte{','}, name), ':')
+	text := func(out []byte, s string) []byte {
+		if len(s) > MaxStringBytes {
+			return out
+		}
+		return appendText(append(out, prefix...), s)
+	}
+	truth := func(out []byte, v bool) []byte { return strconv.AppendBool(append(out, prefix...), v) }
+	number := func(out []byte, v float64) []byte {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return out
+		}
+		return appendNumber(append(out, prefix...), v)
+	}
+	moment := func(out []byte, t time.Time) []byte {
+		if t.IsZero() {
+			return out
+		}
+		out = append(append(out, prefix...), '"')
+		return append(t.UTC().AppendFormat(out, time.RFC3339Nano), '"')
+	}
+	switch reflect.Zero(typ).Interface().(type) {
+	case string:
+		return func(out []byte, f *Facts) []byte { return text(out, *part[string](f, offset)) }
+	case bool:
+		return func(out []byte, f *Facts) []byte { return truth(out, *part[bool](f, offset)) }
+	case int64:
+		return func(out []byte, f *Facts) []byte { return number(out, float64(*part[int64](f, offset))) }
+	case time.Time:
+		return func(out []byte, f *Facts) []byte { return moment(out, *part[time.Time](f, offset)) }
+	case Value[string]:
+		return appendKnown(offset, text)
+	case Value[bool]:
+		return appendKnown(offset, truth)
+	case Value[float64]:
+		return appendKnown(offset, number)
+	case Value[time.Time]:
+		return appendKnown(offset, moment)
+	default:
+		panic(fmt.Sprintf("facts.go: no rule for fields of type %s", typ))
+	}
+}
+
+func appendKnown[T any](offset uintptr, value func([]byte, T) []byte) memberAppender {
+	return func(out []byte, f *Facts) []byte {
+		if v := part[Value[T]](f, offset); v.known {
+			return value(out, v.v)
+		}
+		return out
+	}
 }
 
 // customReader reads a declared field. A value of another type is unknown.

@@ -41,6 +41,7 @@ type builtin struct {
 	celType *cel.Type
 	read    func(*Facts) ref.Val      // nil when the value is unknown
 	key     valueReader               // the same for the index
+	append  memberAppender            // the same for EncodeFacts
 	write   func(*Facts, scalar) bool // false when the value has another type
 	always  bool                      // cannot be unknown: false, 0 or empty instead
 }
@@ -147,6 +148,7 @@ func newBuiltin(group, name string, typ reflect.Type, index []int, doc string) b
 	var zero ref.Val
 	b.read, zero = reader(typ, index)
 	b.key = builtinReader(typ, offsetOf(index))
+	b.append = builtinAppender(name, typ, offsetOf(index))
 	b.write, b.always = writer(typ, index)
 	b.celType, b.Type = celTypeOf(zero)
 	return b
