@@ -33,6 +33,7 @@ type condition struct {
 
 // language is CEL as analysts write it: its standard library, the built-in
 // facts as dotted variables and the function known. Custom fields join per set.
+// Literals are checked by validators, which join per set as well.
 var language = sync.OnceValues(func() (*cel.Env, error) {
 	options := []cel.EnvOption{
 		cel.DefaultUTCTimeZone(true),
@@ -40,13 +41,6 @@ var language = sync.OnceValues(func() (*cel.Env, error) {
 		cel.RegexProgramSizeLimit(MaxRegexProgram),
 		cel.ExpressionNodeLimit(MaxExpressionNodes),
 		cel.ParserExpressionSizeLimit(MaxExpressionBytes),
-		cel.ASTValidators(
-			cel.ValidateDurationLiterals(),
-			cel.ValidateTimestampLiterals(),
-			cel.ValidateRegexLiterals(),
-			cel.ValidateHomogeneousAggregateLiterals(),
-			cel.ValidateComprehensionNestingLimit(MaxComprehensionNesting),
-		),
 		cel.Function("known", cel.Overload("known_value", []*cel.Type{cel.TypeParamType("T")}, cel.BoolType,
 			cel.OverloadIsNonStrict(), cel.UnaryBinding(known))),
 	}
@@ -55,6 +49,36 @@ var language = sync.OnceValues(func() (*cel.Env, error) {
 	}
 	return cel.NewEnv(options...)
 })
+
+// validators check what a type does not tell.
+func validators() cel.EnvOption {
+	return cel.ASTValidators(
+		cel.ValidateDurationLiterals(),
+		cel.ValidateTimestampLiterals(),
+		cel.ValidateRegexLiterals(),
+		cel.ValidateHomogeneousAggregateLiterals(),
+		cel.ValidateComprehensionNestingLimit(MaxComprehensionNesting),
+	)
+}
+
+// needsValidators tells whether a tree holds anything that a validator looks at.
+// Most conditions do not, and the validators take as long as checking types.
+func needsValidators(tree *ast.AST) bool {
+	found := false
+	ast.PreOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		switch e.Kind() {
+		case ast.LiteralKind, ast.IdentKind, ast.SelectKind:
+		case ast.CallKind:
+			switch e.AsCall().FunctionName() {
+			case overloads.TypeConvertDuration, overloads.TypeConvertTimestamp, overloads.Matches:
+				found = true
+			}
+		default:
+			found = true
+		}
+	}))
+	return found
+}
 
 // known tells whether a value is there. It must see unknown values, so CEL does
 // not propagate them past it.
@@ -71,6 +95,7 @@ func known(v ref.Val) ref.Val {
 // compiler turns conditions into programs for one definition.
 type compiler struct {
 	env   *cel.Env
+	plain *cel.Env             // the same without validators
 	facts map[string]*cel.Type // every name that a condition may read, list tests among them
 	lists map[string]ListType  // by the name in conditions, such as list.suspects
 	slots map[string]int       // places of the facts in an activation; without them nothing is left to an index
@@ -121,7 +146,9 @@ func (c *compiler) declare(fields []Field, more map[string]*cel.Type) error {
 	for _, name := range slices.Sorted(maps.Keys(more)) {
 		add(name, more[name])
 	}
-	c.env, err = base.Extend(variables...)
+	if c.plain, err = base.Extend(variables...); err == nil {
+		c.env, err = c.plain.Extend(validators())
+	}
 	if err != nil {
 		return fmt.Errorf("declare what conditions may read: %w", err)
 	}
@@ -152,7 +179,11 @@ func (c *compiler) compile(text string) (*condition, []Problem) {
 	if problems := c.alignNumbers(parsed.NativeRep()); len(problems) > 0 {
 		return nil, problems
 	}
-	checked, issues := c.env.Check(parsed)
+	env := c.plain
+	if needsValidators(parsed.NativeRep()) {
+		env = c.env
+	}
+	checked, issues := env.Check(parsed)
 	if issues.Err() != nil {
 		return nil, celProblems(issues)
 	}

@@ -40,7 +40,7 @@ type extractor struct {
 	facts map[string]*cel.Type
 	slots map[string]int
 	out   extract
-	next  int64 // the next free id of an expression
+	next  int64 // the next free id of an expression, 0 when it was not looked for yet
 }
 
 // extract takes a checked condition apart. It also returns the tree of the
@@ -51,7 +51,7 @@ func (c *compiler) extract(tree *ast.AST) (extract, *ast.AST) {
 	if c.slots == nil {
 		return extract{}, tree
 	}
-	x := &extractor{tree: tree, facts: c.facts, slots: c.slots, next: ast.MaxID(tree) + 1}
+	x := &extractor{tree: tree, facts: c.facts, slots: c.slots}
 	x.conjunct(tree.Expr(), false)
 	switch {
 	case len(x.out.residual) == 0:
@@ -113,6 +113,9 @@ func (x *extractor) add(t index.Test) {
 
 // call makes an expression of type bool.
 func (x *extractor) call(function, overload string, args ...ast.Expr) ast.Expr {
+	if x.next == 0 {
+		x.next = ast.MaxID(x.tree) + 1
+	}
 	id := x.next
 	x.next++
 	x.tree.TypeMap()[id] = types.BoolType

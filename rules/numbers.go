@@ -29,7 +29,8 @@ type aligner struct {
 	facts    map[string]*cel.Type
 	info     *ast.SourceInfo
 	make     ast.ExprFactory
-	nextID   int64
+	tree     *ast.AST
+	nextID   int64              // 0 when it was not looked for yet
 	local    map[string]numeric // variables of the comprehensions around
 	problems []Problem
 }
@@ -38,7 +39,7 @@ type aligner struct {
 func (c *compiler) alignNumbers(tree *ast.AST) []Problem {
 	a := &aligner{
 		facts: c.facts, info: tree.SourceInfo(), make: ast.NewExprFactory(),
-		nextID: ast.MaxID(tree) + 1, local: map[string]numeric{},
+		tree: tree, local: map[string]numeric{},
 	}
 	a.visit(tree.Expr())
 	return a.problems
@@ -203,6 +204,9 @@ func (a *aligner) toDecimal(e ast.Expr) {
 
 // convert puts double() around a whole number.
 func (a *aligner) convert(e ast.Expr) {
+	if a.nextID == 0 {
+		a.nextID = ast.MaxID(a.tree) + 1
+	}
 	id := a.nextID
 	a.nextID++
 	inner := a.make.CopyExpr(e)
