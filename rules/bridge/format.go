@@ -41,7 +41,8 @@ var opposite = func() map[string]string {
 
 // Format writes a tree as CEL, or says what is wrong with it: problems name a
 // place in the tree such as rules[0].rules[2].value, and those of the condition
-// as a whole none. A condition that it returns compiles.
+// as a whole none. A condition that it returns compiles, unless the definition
+// itself has mistakes that keep package rules from looking at conditions.
 func (b *Bridge) Format(n Node) (string, []rules.Problem) {
 	when, problems := b.write(n)
 	if len(problems) == 0 {
