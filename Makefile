@@ -62,6 +62,7 @@ test: deps build lint browser postgres ## run every check and test
 lint: deps console ## vet, staticcheck, formatting, types of the web application
 	go vet ./...
 	go tool staticcheck ./...
+	cd internal/bench/peers && go vet ./... # a module of its own
 	@unformatted=$$(go tool gofumpt -l $$(git ls-files '*.go')); \
 		test -z "$$unformatted" || { echo "gofumpt would change:"; echo "$$unformatted"; exit 1; }
 	cd console/web && npx --no-install tsc --noEmit
@@ -76,8 +77,8 @@ generate: deps ## write generated files again
 	go generate ./...
 	cd console/web && npm run --silent generate
 
-bench: build ## measure speed and memory; prints: name value aim ok|short
-	@go run ./internal/bench
+bench: build ## measure speed and memory; prints: name value aim ok|short; PARTS=rules,peers picks some
+	@go run ./internal/bench $(if $(PARTS),-only $(PARTS))
 
 clean: ## remove what was built, not what was installed or stored
 	rm -rf bin .run .bench .shots
