@@ -129,7 +129,7 @@ type ListAddition struct {
 }
 
 // Lists answers which values are on the lists that rules test. Answers come from
-// memory. One that is Prompt is asked in the caller's goroutine.
+// memory. One that is Instant is asked in the caller's goroutine.
 type Lists interface {
 	// Test looks for a value, a string or a float64. The answer is unknown while
 	// the list cannot be read, and for a value that no such list could hold.
@@ -149,7 +149,7 @@ type Refreshing interface {
 }
 
 // Metrics reads sliding windows over the log. Answers come from memory. One that
-// is Prompt is asked in the caller's goroutine.
+// is Instant is asked in the caller's goroutine.
 type Metrics interface {
 	// Read fills facts.Metrics with the metrics that the rules of an action may
 	// read, from exactly the events up to the position that it returns. The windows
@@ -191,18 +191,18 @@ type Versioned interface {
 	Version() string
 }
 
-// Prompt is implemented by Signals, Lists and Metrics that only compute: they
+// Instant is implemented by Signals, Lists and Metrics that only compute: they
 // wait for nothing and are done in microseconds. When all of an engine's are of
 // this kind it asks them in the caller's goroutine, which saves waking another
 // thread for each decision; otherwise it asks them in one of their own that it
 // can leave.
-type Prompt interface {
+type Instant interface {
 	// Immediate does nothing.
 	Immediate()
 }
 
-// Immediate is a Prompt source of signals.
+// Immediate is an Instant source of signals.
 type Immediate interface {
 	Signals
-	Prompt
+	Instant
 }

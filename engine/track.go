@@ -39,7 +39,7 @@ type Config struct {
 // Engine decides actions. It is safe for concurrent use.
 type Engine struct {
 	config    Config
-	immediate bool          // signals, lists and metrics are Prompt; also when there are none
+	immediate bool          // signals, lists and metrics are Instant; also when there are none
 	undecided chan struct{} // holds one token per decision in the making
 	turns     *turns
 }
@@ -83,7 +83,7 @@ func New(config Config) (*Engine, error) {
 		asked = append(asked, config.Metrics)
 	}
 	for _, part := range asked {
-		if _, ok := part.(Prompt); !ok {
+		if _, ok := part.(Instant); !ok {
 			e.immediate = false
 		}
 	}

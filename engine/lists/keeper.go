@@ -202,7 +202,7 @@ func (k *Keeper) Version() int64 {
 	return 0
 }
 
-// Immediate implements engine.Prompt.
+// Immediate implements engine.Instant.
 func (k *Keeper) Immediate() {}
 
 // Health tells whether the lists in memory are what the source has.

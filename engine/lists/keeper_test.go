@@ -23,7 +23,7 @@ import (
 
 var (
 	_ engine.Lists      = (*lists.Keeper)(nil)
-	_ engine.Prompt     = (*lists.Keeper)(nil)
+	_ engine.Instant    = (*lists.Keeper)(nil)
 	_ engine.Refreshing = (*lists.Keeper)(nil)
 )
 

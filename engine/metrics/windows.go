@@ -168,7 +168,7 @@ func (w *Windows) Read(set *rules.Set, code string, facts *rules.Facts) events.P
 	return b.read(meters, facts)
 }
 
-// Immediate implements engine.Prompt: reading takes microseconds, unless this
+// Immediate implements engine.Instant: reading takes microseconds, unless this
 // node is behind the log.
 func (w *Windows) Immediate() {}
 
