@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -235,12 +236,12 @@ func (facts *measurable) named(fact string) string {
 // measured checks that a function has the fact that it needs.
 func (c *checker) measured(path string, metric Metric, facts *measurable) {
 	functions := []string{string(Count), string(Sum), string(Min), string(Max), string(Average), string(Distinct)}
-	if metric.Function == "" {
-		c.report(path+".function", "", "a function is missing: %s", strings.Join(functions, ", "))
-	}
-	c.oneOf(path+".function", "", string(metric.Function), functions)
 	typ, known := facts.types[metric.Of]
 	switch {
+	case metric.Function == "":
+		c.report(path+".function", "", "a function is missing: %s", strings.Join(functions, ", "))
+	case !slices.Contains(functions, string(metric.Function)):
+		c.oneOf(path+".function", "", string(metric.Function), functions)
 	case metric.Function == Count && metric.Of != "":
 		c.report(path+".of", "", "count has no fact to sum up; leave of empty, or use distinct")
 	case metric.Function == Count:
