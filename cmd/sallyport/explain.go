@@ -65,8 +65,12 @@ func explainCommand(ctx context.Context, call call) error {
 	for _, part := range call.args {
 		path += "/" + url.PathEscape(part)
 	}
+	path += "/explain"
+	if only := call.value("rule"); only != "" {
+		path += "?rule=" + url.QueryEscape(only)
+	}
 	var e explained
-	if err := c.get(ctx, path+"/explain", &e); err != nil {
+	if err := c.get(ctx, path, &e); err != nil {
 		return err
 	}
 	if call.json() {
@@ -74,13 +78,10 @@ func explainCommand(ctx context.Context, call call) error {
 	}
 	p := call.pen()
 	p.decision(&e)
-	only, shown, failed := call.value("rule"), 0, false
+	only, all, shown, failed := call.value("rule"), call.value("all") == "true", 0, false
 	for i := range e.Rules {
 		r := &e.Rules[i]
-		switch {
-		case only != "" && r.ID != only:
-			continue
-		case only == "" && call.value("all") != "true" && e.Count > fewRules && r.Verdict == "":
+		if only == "" && !all && e.Count > fewRules && r.Verdict == "" {
 			continue
 		}
 		shown++
@@ -92,10 +93,13 @@ func explainCommand(ctx context.Context, call call) error {
 		p.line("\n%s", p.in(dim, "◀ is what kept a rule from matching."))
 	}
 	switch {
+	case e.Erased:
 	case only != "" && shown == 0:
-		return fmt.Errorf("no rule %q of this action was explained", only)
-	case only == "" && shown < e.Count && !e.Erased:
-		p.line("%s", p.in(dim, plural(e.Count-shown, "more rule", "more rules")+" ended false; --all shows them, --rule ID one"))
+		return fmt.Errorf("this action has no rule %q in rule set %d", only, e.Decision.Set)
+	case only == "" && shown < e.Count && all:
+		p.line("%s", p.in(dim, plural(e.Count-shown, "more rule", "more rules")+" ended false; --rule ID shows one"))
+	case only == "" && shown < e.Count:
+		p.line("%s", p.in(dim, plural(e.Count-shown, "more rule", "more rules")+" ended false; --all shows more of them, --rule ID one"))
 	}
 	return nil
 }

@@ -198,7 +198,7 @@ func TestADecisionIsExplainedOnTheCommandLine(t *testing.T) {
 		t.Errorf("got\n%s\nwant at its end\n%s", out, want)
 	}
 	s.ok([]string{"no rule matched"}, "explain", "jane", "payment", func() string { s.pay("k2", "5"); return "k2" }())
-	s.fails(1, []string{`no rule "x"`}, "explain", "jane", "payment", "k1", "--rule", "x")
+	s.fails(1, []string{`no rule "x" in rule set 2`}, "explain", "jane", "payment", "k1", "--rule", "x")
 	s.fails(1, []string{"no decision about this user"}, "explain", "jane", "payment", "none")
 	var e struct {
 		Rules []struct{ ID string }

@@ -22,7 +22,7 @@ type wireExplained struct {
 	Source   Source              `json:"source"`
 	Default  rules.Outcome       `json:"default"` // what decides when no rule does
 	Erased   bool                `json:"erased"`  // the facts are gone, with the person
-	Rules    []rules.Explanation `json:"rules"`   // in the order in which they are asked; the first maxExplained and those that matched
+	Rules    []rules.Explanation `json:"rules"`   // in the order in which they are asked; those that were asked for, or the first maxExplained and those that matched
 	Count    int                 `json:"count"`   // of the action's rules
 }
 
@@ -54,7 +54,14 @@ func (s *Server) explain(k *call, id events.ActionID) error {
 	if err != nil {
 		return fmt.Errorf("explain: read facts of %s: %w", decision.Position, err)
 	}
-	answer.Rules = append(answer.Rules, set.Explain(id.Code, seen, explained(action.Rules, decision.Matches)...)...)
+	ids := k.QueryParams()["rule"]
+	if len(ids) == 0 {
+		ids = explained(action.Rules, decision.Matches)
+	}
+	if len(ids) > maxExplained+rules.MaxMatches {
+		return invalidField("rule", fmt.Sprintf("must name at most %d rules.", maxExplained))
+	}
+	answer.Rules = append(answer.Rules, set.Explain(id.Code, seen, ids...)...)
 	return k.ok(answer)
 }
 

@@ -55,5 +55,10 @@ func TestOfManyRulesTheFirstAndThoseThatMatchedAreExplained(t *testing.T) {
 	if len(list) != 501 || a.get("count") != 600.0 || a.str("rules.500.id") != "r-555" || a.get("rules.500.decides") != true {
 		t.Errorf("%d of %v rules; the last is %v", len(list), a.get("count"), a.get("rules.500"))
 	}
+	one := reviewer.do("GET", "/decision/explain?user=ann&action=payment&key=k&rule=r-590", nil).ok()
+	if list, _ := one.get("rules").([]any); len(list) != 1 || one.str("rules.0.id") != "r-590" || one.get("rules.0.condition.failed") != true {
+		t.Errorf("one rule: %s", one.text)
+	}
+	reviewer.do("GET", "/decision/explain?user=ann&action=payment&key=k"+strings.Repeat("&rule=x", 601), nil).refused(400, "invalid_request")
 	reviewer.do("GET", "/decision/explain?user=ann&action=payment", nil).refused(400, "invalid_request")
 }

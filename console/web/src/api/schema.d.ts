@@ -1473,6 +1473,8 @@ export interface operations {
                 user: string;
                 action: string;
                 key: string;
+                /** @description ids of rules; the first 500 and those that matched when left out */
+                rule?: string[];
             };
             header?: never;
             path?: never;
