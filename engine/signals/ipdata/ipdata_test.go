@@ -302,6 +302,24 @@ func TestReload(t *testing.T) {
 		}
 		city(t, d, "Berlin")
 	})
+	t.Run("a file that is named twice is one file", func(t *testing.T) {
+		folder := t.TempDir()
+		path := filepath.Join(folder, "place.mmdb")
+		put(t, path, first)
+		d := open(t, ipdata.Config{Sources: []string{path, folder, folder + "/", path}})
+		if got := strings.Count(d.Status(), "place.mmdb"); got != 1 {
+			t.Errorf("status names it %d times: %s", got, d.Status())
+		}
+		put(t, filepath.Join(folder, "tor.csv"), []byte("198.51.100.1,tor\n"))
+		if err := d.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		put(t, path, second)
+		if err := d.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		city(t, d, "Paris")
+	})
 	t.Run("equal files have equal versions", func(t *testing.T) {
 		a, _ := setup(t)
 		b, _ := setup(t)

@@ -24,6 +24,7 @@ func (s source) same(o source) bool {
 // by name. missing are paths where there is nothing.
 func survey(paths []string) (found []source, missing []string, err error) {
 	for _, path := range paths {
+		path = filepath.Clean(path)
 		info, err := os.Stat(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -40,7 +41,17 @@ func survey(paths []string) (found []source, missing []string, err error) {
 			found = append(found, inside...)
 		}
 	}
-	return found, missing, nil
+	return once(found), missing, nil
+}
+
+// once drops files that are named twice, such as in a folder and by themselves.
+func once(found []source) []source {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(found, func(s source) bool {
+		before := seen[s.path]
+		seen[s.path] = true
+		return before
+	})
 }
 
 func surveyFolder(folder string) ([]source, error) {
