@@ -32,13 +32,13 @@ type Config struct {
 	NATS             Backend
 	TLSCert, TLSKey  string // PEM files, both or neither
 	TrustedProxies   []netip.Prefix
-	ClickHouseLib    string // "" looks beside the executable
+	ClickHouseLib    string   // "" looks beside the executable
 	IPData           []string // files and folders; none looks beside the executable
 	SignalData       string   // folder; "" looks beside the executable
 	AtypicalKm       float64
 	ImpossibleKmh    float64
 	RememberDevice   time.Duration // 0 never remembers
-	RulesApproval    string // off or required
+	RulesApproval    string        // off or required
 	LogLevel         slog.Level
 	LogFormat        string // auto, text or json
 }
