@@ -114,6 +114,6 @@ type IPFacts struct {
 // TravelFacts compare the address's place with that of the last verified action.
 type TravelFacts struct {
 	DistanceKm Value[float64] `cel:"distanceKm"` // Distance from the place of the last verified action, kilometres.
-	SpeedKmh   Value[float64] `cel:"speedKmh"`   // Speed needed to come from there, kilometres per hour.
+	SpeedKmh   Value[float64] `cel:"speedKmh"`   // Speed needed to come from there, kilometres per hour; the first 100 km do not count, since places are inexact.
 	HoursSince Value[float64] `cel:"hoursSince"` // Hours since the last verified action.
 }
