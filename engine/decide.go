@@ -69,6 +69,9 @@ func (e *Engine) decide(ctx context.Context, c *decision) (Recording, error) {
 // an item, such as a text with a line break, is left out: whoever sent it must
 // not be able to spoil the decision.
 func (e *Engine) additions(ctx context.Context, c *decision, wanted []rules.Addition, now time.Time) []ListAddition {
+	if len(wanted) == 0 {
+		return nil
+	}
 	var additions []ListAddition
 	declared := c.set.Version().Definition.Lists
 	for _, w := range wanted {
