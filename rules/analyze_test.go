@@ -156,6 +156,26 @@ tests:
 	})
 }
 
+// TestAnalyzeFarApart looks for rules that thousands of others stand between.
+func TestAnalyzeFarApart(t *testing.T) {
+	d := manyRules(9000)
+	d.Otherwise.Prompt = "{other}"
+	d.Otherwise.Rules[5].When = "custom.amount > 500000"
+	d.Otherwise.Rules[8500].When = "custom.amount > 600000 && device.isNew"
+	d.Otherwise.Rules[8501].When = "custom.payee == 'z' && custom.amount > 600000"
+	d.Otherwise.Rules[8999].When = d.Otherwise.Rules[4097].When
+	d.Otherwise.Rules[8998].When = d.Otherwise.Rules[4100].When + " && user.isNew"
+	want := []string{
+		"shadowed otherwise.rules[8500]: r8500: whenever it matches, the earlier rule r5 does, so it never decides",
+		"shadowed otherwise.rules[8501]: r8501: whenever it matches, the earlier rule r5 does, so it never decides",
+		"shadowed otherwise.rules[8998]: r8998: whenever it matches, the earlier rule r4100 does, so it never decides",
+		"duplicate otherwise.rules[8999]: r8999: it repeats the earlier rule r4097, so it never decides",
+	}
+	if diff := cmp.Diff(want, findings(compile(t, d))); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+}
+
 // TestAnalyzeAgainstEveryCase compares the findings of small random sets with what
 // evaluating them says, on every combination of a few values: every threshold,
 // between thresholds, and unknown. Of rules that are conjunctions of tests nothing

@@ -265,3 +265,12 @@ func checkNode(t *testing.T, n rules.Node) {
 		t.Fatalf("the parts make it %s:\n%s", want, outline(n, ""))
 	}
 }
+
+func BenchmarkExplain(b *testing.B) {
+	set := compile(b, manyRules(100))
+	facts := makeFacts(b, "payment", map[string]any{"custom.amount": 150, "custom.payee": "p7", "ip.countryCode": "AT", "device.isNew": true})
+	for b.Loop() {
+		set.Explain("payment", facts)
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/100, "us/rule")
+}

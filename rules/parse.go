@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -35,7 +36,28 @@ func ParseYAML(text []byte) (Definition, error) {
 	if problems := fractions(text); len(problems) > 0 {
 		return Definition{}, parseError(problems...)
 	}
+	for i := range d.Tests {
+		for name, v := range d.Tests[i].Facts {
+			d.Tests[i].Facts[name] = asJSON(v)
+		}
+	}
 	return d, nil
+}
+
+// asJSON is a value as JSON has it: YAML knows whole numbers and times besides,
+// and a definition must be equal whichever of both it was read from.
+func asJSON(v any) any {
+	switch v := v.(type) {
+	case int:
+		return float64(v)
+	case int64:
+		return float64(v)
+	case uint64:
+		return float64(v)
+	case time.Time:
+		return v.Format(time.RFC3339Nano)
+	}
+	return v
 }
 
 var fraction = regexp.MustCompile(`(?:rollout|position)["']?[ \t]*:[ \t\n]*[-+]?[0-9_]*\.`)

@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"strings"
@@ -110,11 +111,42 @@ func TestYAMLRoundTrip(t *testing.T) {
 	}
 }
 
+// TestYAMLAndJSONAreOne reads a definition from both.
+func TestYAMLAndJSONAreOne(t *testing.T) {
+	full := fullDefinition()
+	yaml, err := full.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	json, err := json.Marshal(full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fromYAML := parse(t, string(yaml))
+	fromJSON, err := rules.ParseJSON(json)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(fromJSON, fromYAML); diff != "" {
+		t.Errorf("definition (-JSON +YAML):\n%s", diff)
+	}
+	bare := parse(t, "tests: [{name: a, action: a, want: ALLOW, facts: {custom.n: 7, now: 2026-11-22T10:00:00Z, user.id: 18446744073709551615}}]")
+	want := map[string]any{"custom.n": 7.0, "now": "2026-11-22T10:00:00Z", "user.id": 18446744073709551615.0}
+	if diff := cmp.Diff(want, bare.Tests[0].Facts); diff != "" {
+		t.Errorf("facts (-want +got):\n%s", diff)
+	}
+}
+
 func TestExample(t *testing.T) {
 	if problems := rules.Check(rules.Example()); len(problems) > 0 {
 		t.Errorf("the example set cannot be published: %v", problems)
 	}
 	set := compile(t, rules.Example())
+	for _, result := range set.RunTests() {
+		if !result.Passed {
+			t.Errorf("%s: %s", result.Name, result.Message)
+		}
+	}
 	for _, code := range []string{"payment", "add-payee", "change-email", "add-passkey", "sign-in"} {
 		if a := set.Action(code); a.Code != code || a.Prompt == "" {
 			t.Errorf("the example set has no prompt for %s: %+v", code, a)
