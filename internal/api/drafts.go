@@ -48,6 +48,9 @@ type wireWholeDraft struct {
 	Definition rules.Definition `json:"definition"`
 }
 
+// noRevision is said to whoever does not name what they have seen.
+var noRevision = invalidField("revision", "must be the revision that you have seen.")
+
 // noDraft is said of an id that names none.
 const noDraft = "There is no such draft. It may have been published or deleted."
 
@@ -132,6 +135,9 @@ func (s *Server) publishDraft(k *call, id string, revision int, note string) err
 	note, err := checkedNote(note)
 	if err != nil {
 		return err
+	}
+	if revision < 1 {
+		return noRevision
 	}
 	ctx, cancel := k.withinCostly()
 	defer cancel()
@@ -310,6 +316,9 @@ func (s *Server) draftsApprove(k *call) error {
 	step, err := k.draftStep()
 	if err != nil {
 		return err
+	}
+	if step.Revision < 1 {
+		return noRevision
 	}
 	ctx, cancel := k.within()
 	defer cancel()

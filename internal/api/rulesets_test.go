@@ -222,6 +222,8 @@ func TestADraftBecomesARuleSet(t *testing.T) {
 	reviewer.do("POST", "/drafts/approve", object{"id": id, "revision": 3}).refused(403, "forbidden")
 	second.do("POST", "/drafts/approve", object{"id": id, "revision": 2}).refused(409, "conflict")
 	second.do("POST", "/drafts/approve", object{"id": "none", "revision": 2}).refused(404, "not_found")
+	second.do("POST", "/drafts/approve", object{"id": id}).refused(400, "invalid_request")
+	author.do("POST", "/drafts/publish", object{"id": id}).refused(400, "invalid_request")
 	w.do(request{method: "POST", path: "/v1/management/drafts/" + id + "/approve", auth: basic(managerWord)}).refused(404, "not_found")
 	w.wantEvents()
 	if a := second.do("POST", "/drafts/approve", object{"id": id, "revision": 3}).ok(); a.get("approved") != true || a.str("approvals.0.by") == "" {
