@@ -58,8 +58,12 @@ func TestRulesAddToLists(t *testing.T) {
 			{"an item that never ends", day(0), []engine.ListAddition{add("192.0.2.1", day(9))}, []lists.Item{hand, byRule("192.0.2.2", day(0), day(2))}, 0},
 			{"an item that has expired", day(3), []engine.ListAddition{add("192.0.2.2", day(4))}, []lists.Item{hand, byRule("192.0.2.2", day(3), day(4))}, 1},
 			{"no end", day(3), []engine.ListAddition{add("192.0.2.2", time.Time{})}, []lists.Item{hand, byRule("192.0.2.2", day(3), time.Time{})}, 1},
-			{"two in one decision, one of them twice", day(3), []engine.ListAddition{add("192.0.2.3", day(4)), add("192.0.2.4", day(4)), add("192.0.2.3", day(5))},
-				[]lists.Item{hand, byRule("192.0.2.2", day(3), time.Time{}), byRule("192.0.2.3", day(3), day(5)), byRule("192.0.2.4", day(3), day(4))}, 1},
+			{
+				"two in one decision, one of them twice", day(3),
+				[]engine.ListAddition{add("192.0.2.3", day(4)), add("192.0.2.4", day(4)), add("192.0.2.3", day(5))},
+				[]lists.Item{hand, byRule("192.0.2.2", day(3), time.Time{}), byRule("192.0.2.3", day(3), day(5)), byRule("192.0.2.4", day(3), day(4))},
+				1,
+			},
 		}
 		for i, step := range steps {
 			before, err := s.List(t.Context(), "suspects")

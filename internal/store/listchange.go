@@ -18,7 +18,7 @@ import (
 
 // directItems is how many items one transaction changes. A larger change takes
 // several, so that other writes do not wait for it.
-const directItems = 2000
+const directItems = 1000
 
 // ChangeList adds and removes items of a list, and returns the list as it then
 // is. Adding an item that is there gives it the new note and expiry. What is both

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -210,6 +211,46 @@ func TestOthersWriteWhileAListIsImported(t *testing.T) {
 	})
 }
 
+func TestABusyStoreDelaysAnImportAndDoesNotFailIt(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, config store.Config) {
+		config.Queue = 1
+		s := storetest.Open(t, config)
+		makeList(t, s, "values", rules.ListOfStrings)
+		var refused atomic.Int64
+		stop := make(chan struct{})
+		var callers sync.WaitGroup
+		for caller := range 6 {
+			callers.Go(func() {
+				for n := 0; ; n++ {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					r := recording(t, action(fmt.Sprintf("user-%d", caller), n), events.StateAllow)
+					_, err := s.Record(context.Background(), r)
+					if errors.Is(err, engine.ErrUnavailable) {
+						refused.Add(1)
+						time.Sleep(time.Millisecond)
+					} else if err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		for refused.Load() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		want := numbered("v", 12_000)
+		head, err := s.ChangeList(context.Background(), "values", items(want...), nil, false, "ann", "")
+		close(stop)
+		callers.Wait()
+		if err != nil || head.Items != len(want) || !slices.Equal(valuesOf(t, s, "values"), want) {
+			t.Errorf("head %+v, %v", head, err)
+		}
+	})
+}
+
 func TestOneOfTwoLargeChangesIsTold(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, config store.Config) {
 		nodes := writers(t, config)
@@ -322,7 +363,7 @@ func TestRemovedItemsDoNotPileUp(t *testing.T) {
 		change(t, s, "values", items("kept"), nil, false)
 		f := &follower{}
 		f.follow(t, s, 100)
-		const rounds, each = 6, 1900
+		const rounds, each = 12, 950
 		for round := range rounds {
 			values := numbered(fmt.Sprint(round), each)
 			change(t, s, "values", items(values...), nil, false)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport/engine"
 	"github.com/sallyport/sallyport/engine/lists"
@@ -19,11 +20,34 @@ type rebuilding struct {
 	began   list  // as it was at the beginning
 	storage int64 // the new one
 	part    int64 // version of the next part, counted from the new base
-	items   int   // in the new storage
 	// seen is the last row of the old storage that was carried over, in order of
 	// version and value.
 	seenVersion int64
 	seenValue   string
+}
+
+// How long a part is tried while the store is too busy, and the time between two
+// tries, so that a long import does not fail for one bad moment.
+const (
+	partPatience = 30 * time.Second
+	partPause    = 20 * time.Millisecond
+)
+
+// write runs a part, which must do no harm when it runs again: a try that was
+// given up may have been committed. It tells which try it is.
+func (r *rebuilding) write(ctx context.Context, run func(t *tx, try int) error) error {
+	begun := time.Now()
+	for try := 0; ; try++ {
+		err := r.store.write(ctx, func(t *tx) error { return run(t, try) })
+		if !errors.Is(err, engine.ErrUnavailable) || errors.Is(err, errClosed) || time.Since(begun) > partPatience {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(partPause):
+		}
+	}
 }
 
 // rebuild makes a change of any size. Parts have versions of their own, so that
@@ -40,8 +64,12 @@ func (c *listChange) rebuild(ctx context.Context) (lists.Head, error) {
 		head, err = r.switchOver(ctx)
 	}
 	if err != nil {
-		// What cannot be told now, SweepLists finds by itself.
-		_ = c.store.write(context.WithoutCancel(ctx), func(t *tx) error { return endStorage(t, r.storage) })
+		// A try that was given up may have made it the list's after all. What cannot be
+		// told now, SweepLists finds by itself.
+		_ = c.store.write(context.WithoutCancel(ctx), func(t *tx) error {
+			_, err := t.exec("UPDATE list_storages SET begun_at = 0 WHERE id = $1 AND NOT in_use", r.storage)
+			return err
+		})
 		return lists.Head{}, err
 	}
 	return head, nil
@@ -49,7 +77,7 @@ func (c *listChange) rebuild(ctx context.Context) (lists.Head, error) {
 
 func (r *rebuilding) begin(ctx context.Context) error {
 	var answer error
-	err := r.store.write(ctx, func(t *tx) error {
+	err := r.write(ctx, func(t *tx, _ int) error {
 		l, refusal, err := r.find(t)
 		answer = refusal
 		if err != nil || refusal != nil {
@@ -77,44 +105,41 @@ func (r *rebuilding) begin(ctx context.Context) error {
 func (r *rebuilding) fill(ctx context.Context) error {
 	for at := 0; at < len(r.order); at += directItems {
 		rows := r.rows(at, min(len(r.order), at+directItems))
-		if err := r.store.write(ctx, func(t *tx) error { return putRows(t, r.storage, r.part, rows) }); err != nil {
+		if err := r.write(ctx, func(t *tx, _ int) error { return putRows(t, r.storage, r.part, rows) }); err != nil {
 			return err
 		}
-		r.items += len(rows)
 		r.part++
 	}
 	if r.replace {
 		return nil
 	}
 	for after, done := "", false; !done; {
-		last, copied := after, int64(0)
-		err := r.store.write(ctx, func(t *tx) (err error) {
-			last, copied, done, err = r.copyPart(t, after)
+		last := after
+		err := r.write(ctx, func(t *tx, _ int) (err error) {
+			last, done, err = r.copyPart(t, after)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		after, r.items = last, r.items+int(copied)
+		after = last
 		r.part++
 	}
 	for part := range slices.Chunk(r.remove, directItems) {
-		var removed int64
-		err := r.store.write(ctx, func(t *tx) (err error) {
-			removed, err = deleteRows(t, r.storage, part)
+		err := r.write(ctx, func(t *tx, _ int) error {
+			_, err := deleteRows(t, r.storage, part)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		r.items -= int(removed)
 	}
 	return nil
 }
 
 // copyPart copies the items of the old storage that follow a value, unless they
 // are added anyway, and returns the last value that it looked at.
-func (r *rebuilding) copyPart(t *tx, after string) (last string, copied int64, done bool, err error) {
+func (r *rebuilding) copyPart(t *tx, after string) (last string, done bool, err error) {
 	err = t.get("SELECT value FROM list_items WHERE storage = $1 AND value > $2 ORDER BY value LIMIT 1 OFFSET $3",
 		args{r.began.storage, after, int64(directItems - 1)}, &last)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -122,64 +147,89 @@ func (r *rebuilding) copyPart(t *tx, after string) (last string, copied int64, d
 		err = t.get("SELECT COALESCE(MAX(value), $2) FROM list_items WHERE storage = $1", args{r.began.storage, after}, &last)
 	}
 	if err != nil {
-		return "", 0, false, err
+		return "", false, err
 	}
-	copied, err = t.exec(`INSERT INTO list_items (storage, value, version, removed, note, author, added_at, expires_at)
+	_, err = t.exec(`INSERT INTO list_items (storage, value, version, removed, note, author, added_at, expires_at)
 		SELECT CAST($1 AS BIGINT), value, CAST($2 AS BIGINT), FALSE, note, author, added_at, expires_at FROM list_items
 			WHERE storage = $3 AND value > $4 AND value <= $5 AND NOT removed
 		ON CONFLICT (storage, value) DO NOTHING`, r.storage, r.part, r.began.storage, after, last)
-	return last, copied, done, err
+	return last, done, err
 }
 
 // switchOver carries over what changed meanwhile and puts the new storage in the
 // place of the old one. Of much that changed it carries over one part at a time.
 func (r *rebuilding) switchOver(ctx context.Context) (lists.Head, error) {
 	for {
-		var head lists.Head
-		var answer error
-		var done bool
-		var items int
-		var seenVersion int64
-		var seenValue string
-		err := r.store.write(ctx, func(t *tx) error {
-			answer, done = nil, true
-			l, refusal, err := r.find(t)
-			if err == nil && refusal == nil && l.storage != r.began.storage {
-				refusal = engine.ErrConflict
-			}
-			if err != nil || refusal != nil {
-				answer = refusal
-				return err
-			}
-			items, seenVersion, seenValue = r.items, r.seenVersion, r.seenValue
-			if !r.replace {
-				var n int
-				if n, seenVersion, seenValue, done, err = r.catchUp(t); err != nil {
+		items, err := countRows(r.store.read(ctx), r.storage)
+		if err != nil {
+			return lists.Head{}, err
+		}
+		var s switched
+		err = r.write(ctx, func(t *tx, try int) (err error) {
+			s = switched{items: items, seenVersion: r.seenVersion, seenValue: r.seenValue}
+			if try > 0 { // the count may be older than what an earlier try has carried over
+				if s.items, err = countRows(t, r.storage); err != nil {
 					return err
 				}
-				items += n
 			}
-			if done {
-				head, answer, err = r.finish(t, l, items)
-			}
-			return err
+			return r.trySwitch(t, &s)
 		})
 		if err == nil {
-			err = answer
+			err = s.refusal
 		}
-		if err != nil || done {
-			return head, err
+		if err != nil || s.done {
+			return s.head, err
 		}
-		r.items, r.seenVersion, r.seenValue = items, seenVersion, seenValue
+		r.seenVersion, r.seenValue = s.seenVersion, s.seenValue
 		r.part++
 	}
+}
+
+// switched is how far a part of switchOver came.
+type switched struct {
+	items       int
+	seenVersion int64
+	seenValue   string
+	done        bool
+	head        lists.Head
+	refusal     error
+}
+
+func countRows(q querier, storage int64) (n int, err error) {
+	return n, q.get("SELECT COUNT(*) FROM list_items WHERE storage = $1", args{storage}, &n)
+}
+
+func (r *rebuilding) trySwitch(t *tx, s *switched) error {
+	l, refusal, err := r.find(t)
+	switch {
+	case err != nil || refusal != nil:
+		s.refusal = refusal
+		return err
+	case l.storage == r.storage: // an earlier try did it
+		s.done, s.head = true, l.Head
+		return nil
+	case l.storage != r.began.storage:
+		s.refusal = engine.ErrConflict
+		return nil
+	}
+	s.done = true
+	if !r.replace {
+		grown := 0
+		if grown, s.done, err = r.catchUp(t, s); err != nil {
+			return err
+		}
+		s.items += grown
+	}
+	if s.done {
+		s.head, s.refusal, err = r.finish(t, l, s.items)
+	}
+	return err
 }
 
 // catchUp carries over rows of the old storage that changed since they were
 // looked at, unless the change itself sets them, and tells by how much the items
 // became more and whether that was all.
-func (r *rebuilding) catchUp(t *tx) (grown int, version int64, value string, done bool, err error) {
-	version, value = r.seenVersion, r.seenValue
+func (r *rebuilding) catchUp(t *tx, s *switched) (grown int, done bool, err error) {
 	var put []row
 	var remove []string
 	seen := 0
@@ -187,23 +237,23 @@ func (r *rebuilding) catchUp(t *tx) (grown int, version int64, value string, don
 		WHERE storage = $1 AND (version, value) > ($2, $3) ORDER BY version, value LIMIT $4`,
 		args{r.began.storage, r.seenVersion, r.seenValue, int64(directItems)})
 	err = each(rows, err, func(rows *sql.Rows) error {
-		var s stored
+		var old stored
 		seen++
-		if err := rows.Scan(&version, &value, &s.removed, &s.note, &s.author, &s.added, &s.expires); err != nil {
+		if err := rows.Scan(&s.seenVersion, &old.value, &old.removed, &old.note, &old.author, &old.added, &old.expires); err != nil {
 			return err
 		}
-		s.value = value
+		s.seenValue = old.value
 		switch {
-		case r.adds(value) || r.removes(value): // this change comes after that one
-		case s.removed:
-			remove = append(remove, value)
+		case r.adds(old.value) || r.removes(old.value): // this change comes after that one
+		case old.removed:
+			remove = append(remove, old.value)
 		default:
-			put = append(put, s.row)
+			put = append(put, old.row)
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, 0, "", false, err
+		return 0, false, err
 	}
 	values := make([]string, len(put))
 	for i := range put {
@@ -214,7 +264,7 @@ func (r *rebuilding) catchUp(t *tx) (grown int, version int64, value string, don
 	if err == nil {
 		err = putRows(t, r.storage, r.part, put)
 	}
-	return len(put) - int(gone), version, value, seen < directItems, err
+	return len(put) - int(gone), seen < directItems, err
 }
 
 // deleteRows deletes items without a trace and returns how many were there.
