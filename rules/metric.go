@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -48,10 +49,10 @@ type Meter struct {
 	id     string
 	parts  Parts
 	window Window
-	per    func(*Facts) ref.Val
-	of     func(*Facts) ref.Val // nil for count
-	where  cel.Program          // nil: everything
-	reads  map[string]int       // names that where reads, and their places
+	per    func(*Facts) Measured
+	of     func(*Facts) Measured // nil for count
+	where  cel.Program           // nil: everything
+	reads  map[string]int        // names that where reads, and their places
 	values []func(*Occurrence) ref.Val
 }
 
@@ -75,28 +76,58 @@ func (m *Meter) Parts() Parts { return m.parts }
 // Window is the span of time that the meter counts.
 func (m *Meter) Window() Window { return m.window }
 
-// Key is the value whose occurrences are counted together, a string or a
-// float64, and nil when it is not known: then the metric is not known either, and
-// an occurrence is not counted.
-func (m *Meter) Key(f *Facts) any { return native(m.per(f)) }
-
-// Value is what an occurrence adds: a float64, or for distinct a string or a
-// float64. It is nil when it is not known, and for count.
-func (m *Meter) Value(f *Facts) any {
-	if m.of == nil {
-		return nil
-	}
-	return native(m.of(f))
+// Measured is a fact that metrics are kept per or sum up: a text or a number.
+type Measured struct {
+	Known  bool
+	IsText bool
+	Text   string
+	Number float64
 }
 
-func native(v ref.Val) any {
-	switch v := v.(type) {
-	case types.String:
-		return string(v)
-	case types.Double:
-		return float64(v)
+// Key is the value whose occurrences are counted together. When it is not known
+// the metric is not known either, and an occurrence is not counted.
+func (m *Meter) Key(f *Facts) Measured { return m.per(f) }
+
+// Value is what an occurrence adds: a number, or for distinct a text or a number.
+// It is not known for count.
+func (m *Meter) Value(f *Facts) Measured {
+	if m.of == nil {
+		return Measured{}
 	}
-	return nil
+	return m.of(f)
+}
+
+// measure reads a fact that is a text or a number, without making a value of CEL
+// where that can be spared.
+func (b *builtin) measure() func(*Facts) Measured {
+	if b.celType == cel.StringType {
+		return func(f *Facts) Measured {
+			v := b.key(f)
+			return Measured{Known: v.Known, IsText: true, Text: v.Text}
+		}
+	}
+	return func(f *Facts) Measured {
+		v, known := b.read(f).(types.Double)
+		return Measured{Known: known, Number: float64(v)}
+	}
+}
+
+// measure reads a custom value of the declared type.
+func (field *Field) measure() func(*Facts) Measured {
+	values := func(f *Facts) map[string]any { return f.Custom }
+	if field.Scope == OfUser {
+		values = func(f *Facts) map[string]any { return f.UserCustom }
+	}
+	if field.Type == TypeString {
+		return func(f *Facts) Measured {
+			v, known := values(f)[field.Name].(string)
+			return Measured{Known: known && len(v) <= MaxStringBytes, IsText: true, Text: v}
+		}
+	}
+	return func(f *Facts) Measured {
+		v, known := values(f)[field.Name].(float64)
+		return Measured{Known: known && !math.IsNaN(v) && !math.IsInf(v, 0), Number: v}
+	}
 }
 
 // Counts tells whether the meter counts an occurrence as far as kind and
@@ -137,20 +168,27 @@ func (v *occurrenceValues) Parent() interpreter.Activation { return nil }
 type measurable struct {
 	types   map[string]*cel.Type
 	readers map[string]func(*Facts) ref.Val
-	actions compiler // of conditions on actions
-	results compiler // of conditions on challenges
+	measure map[string]func(*Facts) Measured // texts and numbers
+	actions compiler                         // of conditions on actions
+	results compiler                         // of conditions on challenges
 }
 
 func newMeasurable(fields []Field) (*measurable, error) {
-	m := &measurable{types: map[string]*cel.Type{}, readers: map[string]func(*Facts) ref.Val{}}
-	for _, b := range builtins() {
-		m.types[b.Name], m.readers[b.Name] = b.celType, b.read
+	m := &measurable{types: map[string]*cel.Type{}, readers: map[string]func(*Facts) ref.Val{}, measure: map[string]func(*Facts) Measured{}}
+	add := func(name string, typ *cel.Type, read func(*Facts) ref.Val, measure func(*Facts) Measured) {
+		m.types[name], m.readers[name] = typ, read
+		if typ == cel.StringType || typ == cel.DoubleType {
+			m.measure[name] = measure
+		}
+	}
+	for i := range builtins() {
+		b := &builtins()[i]
+		add(b.Name, b.celType, b.read, b.measure())
 	}
 	for i := range fields {
 		field := &fields[i]
 		if typ := field.celType(); typ != nil && isFieldName(field.Name) {
-			m.types[field.fact()] = typ
-			m.readers[field.fact()] = func(f *Facts) ref.Val { return customValue(f, field) }
+			add(field.fact(), typ, func(f *Facts) ref.Val { return customValue(f, field) }, field.measure())
 		}
 	}
 	if err := m.actions.declare(fields, map[string]*cel.Type{actionOutcome: cel.StringType}); err != nil {
@@ -205,7 +243,7 @@ func (c *checker) meter(path string, metric Metric, facts *measurable) (m *Meter
 	if m.window, err = ParseWindow(metric.Window); err != nil {
 		c.report(path+".window", "", "%v", err)
 	}
-	m.per, m.of = facts.readers[metric.Per], facts.readers[metric.Of]
+	m.per, m.of = facts.measure[metric.Per], facts.measure[metric.Of]
 	m.parts = Parts{
 		Key:       facts.named(metric.Per),
 		Value:     facts.named(metric.Of),

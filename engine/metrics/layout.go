@@ -14,20 +14,17 @@ import (
 // key stands for a value that occurrences are counted by.
 type key [2]uint64
 
-// keyOf makes the key of a string or a float64. It needs no secret, so that all
-// nodes and all lives of a process agree; who could find two values with one key
-// could break SHA-256.
-func keyOf(value any) key {
+// keyOf makes the key of a text or a number. It needs no secret, so that all nodes
+// and all lives of a process agree; who could find two values with one key could
+// break SHA-256.
+func keyOf(value rules.Measured) key {
 	var room [96]byte
 	var text []byte
-	switch v := value.(type) {
-	case string:
-		text = append(append(room[:0], 's'), v...)
-	case float64:
-		if v == 0 {
-			v = 0 // minus zero is the same number
-		}
-		text = binary.BigEndian.AppendUint64(append(room[:0], 'n'), math.Float64bits(v))
+	if value.IsText {
+		text = append(append(room[:0], 's'), value.Text...)
+	} else {
+		// Adding 0 makes minus zero the same number as zero.
+		text = binary.BigEndian.AppendUint64(append(room[:0], 'n'), math.Float64bits(value.Number+0))
 	}
 	sum := sha256.Sum256(text)
 	return key{binary.BigEndian.Uint64(sum[:8]), binary.BigEndian.Uint64(sum[8:16])}
@@ -190,8 +187,8 @@ func as(met bool) state {
 func (l *layout) key(r *reading, kind int, f *rules.Facts) (key, bool) {
 	if r.known[kind] == unread {
 		value := l.kinds[kind].Key(f)
-		r.known[kind] = as(value != nil)
-		if value != nil {
+		r.known[kind] = as(value.Known)
+		if value.Known {
 			r.keys[kind] = keyOf(value)
 		}
 	}
@@ -207,11 +204,11 @@ func (l *layout) value(r *reading, g *gauge, f *rules.Facts) (uint64, bool) {
 	number := g.function != rules.Distinct
 	if r.valued[g.column] == unread || r.numbers[g.column] != number {
 		value := l.columns[g.column].Value(f)
-		r.valued[g.column], r.numbers[g.column] = as(value != nil), number
-		switch v, isNumber := value.(float64); {
-		case value == nil:
-		case number && isNumber:
-			r.values[g.column] = math.Float64bits(v)
+		r.valued[g.column], r.numbers[g.column] = as(value.Known), number
+		switch {
+		case !value.Known:
+		case number:
+			r.values[g.column] = math.Float64bits(value.Number)
 		default:
 			r.values[g.column] = keyOf(value)[0]
 		}
