@@ -128,13 +128,19 @@ func splitPrompt(template string) []promptPart {
 // checkPrompt says what is wrong with a template.
 func checkPrompt(template string, fields []Field) []string {
 	var problems []string
-	declared := map[string]bool{}
+	sent, kept := map[string]bool{}, map[string]bool{}
 	for _, f := range fields {
-		declared[f.Name] = true
+		if f.Scope == OfUser {
+			kept[f.Name] = true
+		} else {
+			sent[f.Name] = true
+		}
 	}
 	for _, part := range splitPrompt(template) {
 		switch {
-		case part.value && !declared[part.text]:
+		case part.value && !sent[part.text] && kept[part.text]:
+			problems = append(problems, fmt.Sprintf("{%s} is kept with the user; a prompt shows what is sent with the action", part.text))
+		case part.value && !sent[part.text]:
 			problems = append(problems, fmt.Sprintf("{%s} is not a declared field", part.text))
 		case !part.value && strings.ContainsAny(part.text, "{}"):
 			problems = append(problems, "a brace must enclose the name of a field, such as {amount}")
