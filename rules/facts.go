@@ -55,7 +55,7 @@ type UserFacts struct {
 	HasRecoveryCode       bool             `cel:"hasRecoveryCode"`       // True when the user has unused recovery codes.
 	HasPreviouslyVerified bool             `cel:"hasPreviouslyVerified"` // True when the user has passed a challenge before.
 	LastVerifiedAt        Value[time.Time] `cel:"lastVerifiedAt"`        // When the user last passed a challenge.
-	DeviceCount           int64            `cel:"deviceCount"`           // Number of devices known for the user: an action from each was allowed by the rules or proven.
+	DeviceCount           int64            `cel:"deviceCount"`           // Number of devices known for the user, at most 50: an action from each was allowed by the rules or proven.
 }
 
 // PasskeyFacts describe the passkeys of the user. What has no meaning without a
@@ -84,7 +84,7 @@ type DeviceFacts struct {
 	IsNew           Value[bool]      `cel:"isNew"`           // True until an action of this user from this device was allowed by the rules or proven by a challenge.
 	IsRemembered    Value[bool]      `cel:"isRemembered"`    // True for a while after the user passed a challenge on this device.
 	RememberedUntil Value[time.Time] `cel:"rememberedUntil"` // Until when the device is remembered.
-	UserCount       Value[float64]   `cel:"userCount"`       // Number of users for whom the device is known.
+	UserCount       Value[float64]   `cel:"userCount"`       // Number of users for whom the device is known, counted to 100.
 	IsBot           Value[bool]      `cel:"isBot"`           // True when the user agent is that of a known bot.
 	Browser         Value[string]    `cel:"browser"`         // Browser name, such as Chrome or Safari.
 	OS              Value[string]    `cel:"os"`              // Operating system, such as Windows, macOS, iOS or Android.
