@@ -35,15 +35,16 @@ func isFieldName(name string) bool {
 // Check compiles a definition without keeping the result. It returns what is
 // wrong with it, at most MaxProblems, and nothing when it could be published.
 func Check(d Definition) []Problem {
-	_, problems := compile(Version{Definition: d}, func() {})
+	_, problems := compile(Version{Definition: d}, nil, func() {})
 	return problems
 }
 
 // checker collects problems while it walks through a definition.
 type checker struct {
 	problems []Problem
-	ids      map[string]string // rule id to the path of the rule that has it
-	pause    func()            // called between conditions
+	ids      map[string]string     // rule id to the path of the rule that has it
+	pause    func()                // called before each condition that is compiled
+	compiled map[string]*condition // of an earlier set, by their text
 	rules    int
 }
 

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"maps"
 	"sync"
 
 	"cel.dev/cel-go/common/types"
@@ -45,19 +46,21 @@ type compiled struct {
 
 // Compile makes a published definition ready to evaluate. It returns a
 // *CompileError with every problem that Check finds.
-func Compile(v Version) (*Set, error) { return CompileBeside(v, func() {}) }
+func Compile(v Version) (*Set, error) { return CompileBeside(v, nil, func() {}) }
 
-// CompileBeside is Compile for a process that has other things to do: it calls
-// pause again and again, about every tenth of a millisecond, which may sleep.
-func CompileBeside(v Version, pause func()) (*Set, error) {
-	set, problems := compile(v, pause)
+// CompileBeside is Compile for a process that has other things to do. Conditions
+// that are in the set before, nil for none, are taken from there as long as both
+// declare the same. Before each other one it calls pause, which may sleep; one
+// takes about a tenth of a millisecond.
+func CompileBeside(v Version, before *Set, pause func()) (*Set, error) {
+	set, problems := compile(v, before, pause)
 	if len(problems) > 0 {
 		return nil, &CompileError{Problems: problems}
 	}
 	return set, nil
 }
 
-func compile(v Version, pause func()) (*Set, []Problem) {
+func compile(v Version, before *Set, pause func()) (*Set, []Problem) {
 	d := v.Definition
 	c := &checker{ids: map[string]string{}, pause: pause}
 	c.fields(d.Fields)
@@ -73,6 +76,7 @@ func compile(v Version, pause func()) (*Set, []Problem) {
 	s := &Set{version: v, language: language, actions: make(map[string]*action, len(d.Actions)), meters: c.meters(&d)}
 	s.layOut(&d, tests)
 	language.slots = s.slots
+	c.compiled = before.conditions(language)
 	if len(d.Actions) > MaxActions {
 		c.report("actions", "", "there are %d actions; at most %d are allowed", len(d.Actions), MaxActions)
 		return nil, c.problems
@@ -146,8 +150,7 @@ func (s *Set) compileAction(c *checker, language *compiler, path string, a *Acti
 	var cost uint64
 	for i := range out.Rules {
 		r := &out.Rules[i]
-		c.pause()
-		cond, problems := language.compile(r.When)
+		cond, problems := c.condition(language, r.When)
 		for _, p := range problems {
 			p.Field, p.Rule = fmt.Sprintf("%s.rules[%d].when", path, i), r.ID
 			c.add(p)
@@ -185,6 +188,34 @@ func (s *Set) compileAction(c *checker, language *compiler, path string, a *Acti
 		c.report(path+".rules", "", "the rules may cost %d together at worst; at most %d is allowed", cost, MaxActionCost)
 	}
 	return out
+}
+
+// conditions returns the conditions of a set by their text, if the set has them
+// compiled as the language would.
+func (s *Set) conditions(language *compiler) map[string]*condition {
+	if s == nil || !maps.Equal(s.language.facts, language.facts) || !maps.Equal(s.language.lists, language.lists) || !maps.Equal(s.slots, language.slots) {
+		return nil
+	}
+	conditions := map[string]*condition{}
+	for _, a := range s.actions {
+		a.conditions(conditions)
+	}
+	s.otherwise.conditions(conditions)
+	return conditions
+}
+
+func (a *action) conditions(by map[string]*condition) {
+	for i := range a.rules {
+		by[a.rules[i].When] = a.rules[i].condition
+	}
+}
+
+func (c *checker) condition(language *compiler, text string) (*condition, []Problem) {
+	if cond := c.compiled[text]; cond != nil {
+		return cond, nil
+	}
+	c.pause()
+	return language.compile(text)
 }
 
 // withDefaults copies an action's rules and fills in what was left empty.

@@ -44,7 +44,7 @@ func (k *Keeper) Set(ctx context.Context, number int) (*rules.Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read rule set %d: %w", number, err)
 	}
-	set, err := rules.CompileBeside(version, besideRequests())
+	set, err := rules.CompileBeside(version, k.current.Load(), besideRequests())
 	var compile *rules.CompileError
 	if errors.As(err, &compile) {
 		return nil, &UnreadableError{Number: number, Err: compile}

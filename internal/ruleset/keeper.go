@@ -140,7 +140,7 @@ func (k *Keeper) Refresh(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read rule set: %w", err)
 	}
-	set, err := rules.CompileBeside(version, besideRequests())
+	set, err := rules.CompileBeside(version, k.current.Load(), besideRequests())
 	if err != nil {
 		k.refused.Store(int64(version.Number))
 		return fmt.Errorf("compile rule set %d: %w", version.Number, err)

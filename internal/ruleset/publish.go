@@ -70,7 +70,7 @@ func (k *Keeper) publishOnce(ctx context.Context, p publication) (rules.Version,
 	set, err := rules.CompileBeside(rules.Version{
 		Number: number + 1, Definition: p.definition, Author: p.author, Note: p.note,
 		PublishedAt: k.now().UTC().Truncate(time.Microsecond),
-	}, besideRequests())
+	}, k.current.Load(), besideRequests())
 	if err != nil {
 		return rules.Version{}, fmt.Errorf("compile rule set: %w", err)
 	}
@@ -182,7 +182,7 @@ func (r Report) Publishable() bool { return len(r.Problems) == 0 && failing(r.Te
 // and whether its tests pass.
 func (k *Keeper) Check(ctx context.Context, d rules.Definition) (Report, error) {
 	var report Report
-	set, err := rules.CompileBeside(rules.Version{Definition: d}, besideRequests())
+	set, err := rules.CompileBeside(rules.Version{Definition: d}, k.current.Load(), besideRequests())
 	var compile *rules.CompileError
 	if errors.As(err, &compile) {
 		report.Problems = compile.Problems
