@@ -27,6 +27,14 @@ const MaxWindow = maxWindowMinutes * time.Minute
 // happened in a later step is out. So it reaches back between 59/60 and 60/60 of
 // its length, and it moves on by a sixtieth of its length at a time.
 //
+// Distinct values are among the 1,000 that were most recently seen. Each stands at
+// the latest step at which it was seen; one that was seen again after T's step, by
+// not more than the window's length, counts as well.
+//
+// Of each metric the 120 latest steps in which there was anything are kept per
+// key. A window of which a part is not kept, because it ended long ago or because
+// the clock went far back, is unknown.
+//
 // Within a step values are added in the order of the log, then the steps in order
 // of time. What a metric says is therefore a function of the events alone, to the
 // last bit of a sum of decimals.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -270,6 +272,7 @@ func (f *follower) adopt(ctx context.Context, b *board) {
 
 // restore takes the snapshot, if it is one of this log.
 func (f *follower) restore(ctx context.Context) {
+	f.removeHalves(ctx)
 	b, err := load(f.config.Path, f.config.Set().Meters(), f.config.MaxBytes)
 	if err == nil && b != nil {
 		err = f.verify(ctx, b)
@@ -280,6 +283,18 @@ func (f *follower) restore(ctx context.Context) {
 	case b != nil:
 		f.snapshot = b.at()
 		f.adopt(ctx, b)
+	}
+}
+
+// removeHalves removes what a process that was killed while it wrote a snapshot
+// has left behind.
+func (f *follower) removeHalves(ctx context.Context) {
+	halves, err := filepath.Glob(f.config.Path + half)
+	for _, path := range halves {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err != nil {
+		f.config.Logger.WarnContext(ctx, "unfinished snapshots of the metrics are in the way", "error", err)
 	}
 }
 

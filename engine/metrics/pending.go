@@ -33,7 +33,8 @@ type pending struct {
 	byKey   map[key]uint64 // number of the action in actions; no pointers, so no work for the collector
 }
 
-// Bytes that a waiting action and one of its results take, about.
+// Bytes that a waiting action and one of its results take, about; when the oldest
+// were forgotten, up to twice as many are held until they are used again.
 const (
 	challengedBytes = 104
 	resultBytes     = 48
@@ -42,7 +43,7 @@ const (
 func (p *pending) init() { p.byKey = map[key]uint64{} }
 
 func (p *pending) bytes() int64 {
-	return int64(len(p.actions.items))*challengedBytes + int64(len(p.results.items))*resultBytes
+	return int64(p.actions.len())*challengedBytes + int64(p.results.len())*resultBytes
 }
 
 // put remembers an action. What an earlier action of the same name would have

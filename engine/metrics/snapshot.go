@@ -25,6 +25,9 @@ import (
 // holds hashes of values of people, and counts, but no values.
 const snapshotMagic = "sallyport metrics 1\n"
 
+// half ends the name of a snapshot while it is being written.
+const half = ".*.new"
+
 // errDamaged means that a snapshot cannot be read.
 var errDamaged = errors.New("it is damaged")
 
@@ -87,7 +90,7 @@ func freezeAll(chunks []bool, frozen bool) {
 func (b *board) write(path string) error {
 	p := b.freeze()
 	defer b.thaw()
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.new")
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+half)
 	if err != nil {
 		return err
 	}

@@ -157,6 +157,9 @@ func TestASnapshotIsWrittenNowAndThenInOneStep(t *testing.T) {
 	ready(t, w)
 	world.now = time.Now()
 	copied := filepath.Join(t.TempDir(), "copy") // what a process that is killed now leaves behind
+	if err := os.WriteFile(copied+".123.new", []byte("sally"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	var last []byte
 	seen := 0
 	for give := time.Now().Add(20 * time.Second); seen < 3 && time.Now().Before(give); {
@@ -183,6 +186,9 @@ func TestASnapshotIsWrittenNowAndThenInOneStep(t *testing.T) {
 		if logged.String() != "" {
 			t.Errorf("the snapshot was not used: %s", logged.String())
 		}
+	}
+	if _, err := os.Stat(copied + ".123.new"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a half snapshot is still there: %v", err)
 	}
 	if seen < 3 {
 		t.Errorf("%d snapshots were written", seen)
@@ -374,6 +380,49 @@ func TestWithoutMemoryAMetricIsUnknownAndNeverTooSmall(t *testing.T) {
 	}
 	if known == 0 || unknown == 0 {
 		t.Errorf("%d values are known and %d unknown; want some of each", known, unknown)
+	}
+}
+
+func TestTooManyOpenChallengesMakeTheirMetricsUnknown(t *testing.T) {
+	set := compile(
+		t, 1,
+		rules.Metric{Name: "actions", Function: rules.Count, Window: "1h"},
+		rules.Metric{Name: "failed", Function: rules.Count, Counts: rules.CountChallenges, Window: "1h", Where: "challenge.result == 'failed'"},
+	)
+	log := &journal{}
+	var now atomic.Int64
+	now.Store(base.UnixNano())
+	w, _ := start(t, metrics.Config{
+		Log: log, Set: func() *rules.Set { return set }, Now: func() time.Time { return time.Unix(0, now.Load()) }, MaxBytes: 3 << 20,
+	})
+	ready(t, w)
+	var all []occurrence
+	for i := range 4000 {
+		o := occurrence{at: base, user: fmt.Sprint("u", i%50), outcome: rules.Challenge, key: fmt.Sprint(i)}
+		all = append(all, o)
+		w.Committed(log.append(7, o.draft(t, true)))
+	}
+	fail := func(o occurrence, at time.Time) map[string]float64 {
+		o.at, o.result = at, rules.ChallengeFailed
+		w.Committed(log.append(7, o.draft(t, true)))
+		got, _ := read(w, set, o.facts())
+		return got
+	}
+	for _, o := range []occurrence{all[0], all[3999]} { // forgotten, and remembered
+		got := fail(o, base.Add(time.Minute))
+		if v, known := got["failed"]; known || got["actions"] != 80 {
+			t.Errorf("failed is %v, actions %v; want unknown and 80", v, got["actions"])
+		}
+	}
+	if !w.Stats().Lost {
+		t.Error("nobody is told")
+	}
+	// A day later no challenge that was forgotten can end any more.
+	later := base.Add(26 * time.Hour)
+	fresh := occurrence{at: later, user: "u1", outcome: rules.Challenge, key: "later"}
+	w.Committed(log.append(7, fresh.draft(t, true)))
+	if got := fail(fresh, later.Add(time.Minute)); got["failed"] != 1 {
+		t.Errorf("a day later failed is %v; want 1", got["failed"])
 	}
 }
 
