@@ -98,7 +98,7 @@ func TestRuleFiles(t *testing.T) {
 			"test, a failure",
 			[]string{"test", "A"},
 			replaced("want: ALLOW", "want: BLOCK"), "", 1,
-			"  ✗ small payment\n      want BLOCK by default, got ALLOW by default\n  1 of 2 tests fail\n", "",
+			"  ✗ small (payment)\n      want BLOCK by default, got ALLOW by default\n  1 of 2 tests fail\n", "",
 		},
 		{
 			"test, problems",

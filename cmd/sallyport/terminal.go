@@ -121,7 +121,7 @@ func (p pen) tests(results []rules.TestResult) (failed int) {
 			continue
 		}
 		failed++
-		p.line("  %s %s", p.in(red, "✗ "+r.Name), p.in(dim, r.Action))
+		p.line("  %s %s", p.in(red, "✗ "+r.Name), p.in(dim, "("+r.Action+")"))
 		p.line("      %s", r.Message)
 	}
 	switch {
