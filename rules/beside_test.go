@@ -19,8 +19,10 @@ func TestASetTakesUnchangedConditionsFromTheSetBefore(t *testing.T) {
 		rules.Rule{When: `device.os.startsWith("Win") && user.isNew`, Outcome: rules.Block},
 		rules.Rule{When: "ip.address in list.suspects", Mode: rules.Shadow},
 	)
-	typed := changed
-	typed.Fields = []rules.Field{{Name: "amount", Type: rules.TypeNumber}, {Name: "device", Type: rules.TypeString}}
+	moved := changed // what is declared after the fields has other places
+	moved.Fields = []rules.Field{{Name: "amount", Type: rules.TypeNumber}, {Name: "payee", Type: rules.TypeString}}
+	typed := lists(rules.Rule{When: "custom.amount > 5"})
+	typed.Fields[0].Type = rules.TypeString
 	broken := lists(rules.Rule{When: "custom.amount > 5"}, rules.Rule{When: "custom.amount >"})
 	for _, test := range []struct {
 		name       string
@@ -31,7 +33,8 @@ func TestASetTakesUnchangedConditionsFromTheSetBefore(t *testing.T) {
 	}{
 		{name: "no set before", definition: changed, compiled: 3},
 		{name: "one condition is new", definition: changed, before: before, compiled: 1},
-		{name: "other declarations", definition: typed, before: before, compiled: 3},
+		{name: "one condition is new, and another reads what has moved", definition: moved, before: before, compiled: 2},
+		{name: "a field has another type", definition: typed, before: before, compiled: 1, fails: true},
 		{name: "a condition does not compile", definition: broken, before: before, compiled: 1, fails: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 
 	"cel.dev/cel-go/common/types"
@@ -49,8 +50,8 @@ type compiled struct {
 func Compile(v Version) (*Set, error) { return CompileBeside(v, nil, func() {}) }
 
 // CompileBeside is Compile for a process that has other things to do. Conditions
-// that are in the set before, nil for none, are taken from there as long as both
-// declare the same. Before each other one it calls pause, which may sleep; one
+// that are in the set before, nil for none, are taken from there if both declare
+// what they read alike. Before each other one it calls pause, which may sleep; one
 // takes about a tenth of a millisecond.
 func CompileBeside(v Version, before *Set, pause func()) (*Set, error) {
 	set, problems := compile(v, before, pause)
@@ -190,24 +191,31 @@ func (s *Set) compileAction(c *checker, language *compiler, path string, a *Acti
 	return out
 }
 
-// conditions returns the conditions of a set by their text, if the set has them
-// compiled as the language would.
+// conditions returns the conditions of a set by their text, as far as the
+// language would compile them to the same: what they read has the same type and
+// place.
 func (s *Set) conditions(language *compiler) map[string]*condition {
-	if s == nil || !maps.Equal(s.language.facts, language.facts) || !maps.Equal(s.language.lists, language.lists) || !maps.Equal(s.slots, language.slots) {
+	if s == nil || !maps.Equal(s.language.lists, language.lists) {
 		return nil
 	}
+	same := func(name string) bool {
+		before, was := s.slots[name]
+		now, is := language.slots[name]
+		return was && is && before == now && s.language.facts[name] == language.facts[name]
+	}
 	conditions := map[string]*condition{}
+	add := func(a *action) {
+		for i := range a.rules {
+			if cond := a.rules[i].condition; !slices.ContainsFunc(cond.reads, func(name string) bool { return !same(name) }) {
+				conditions[a.rules[i].When] = cond
+			}
+		}
+	}
 	for _, a := range s.actions {
-		a.conditions(conditions)
+		add(a)
 	}
-	s.otherwise.conditions(conditions)
+	add(s.otherwise)
 	return conditions
-}
-
-func (a *action) conditions(by map[string]*condition) {
-	for i := range a.rules {
-		by[a.rules[i].When] = a.rules[i].condition
-	}
 }
 
 func (c *checker) condition(language *compiler, text string) (*condition, []Problem) {
