@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -71,7 +72,11 @@ func manyRules(ctx context.Context, c Config) ([]figure, error) {
 		if err != nil {
 			return p, err
 		}
-		figures = append(figures, atMost("publish.10k-seconds", took.Seconds(), aimPublish))
+		again, err := p.publish(ctx, bytes.Replace(text, []byte("Payee 77"), []byte("Payee renamed"), 1))
+		if err != nil {
+			return p, err
+		}
+		figures = append(figures, atMost("publish.10k-seconds", took.Seconds(), aimPublish), plain("publish.one-of-10k-seconds", again.Seconds()))
 		some, err := manyTracks(ctx, c, p)
 		if err != nil {
 			return p, err
