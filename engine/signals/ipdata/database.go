@@ -44,7 +44,8 @@ func openDatabase(path string) (*database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map: %w", err)
 	}
-	reader, err := maxminddb.OpenBytes(mapping)
+	// Its cache of texts would take megabytes; what was found is remembered already.
+	reader, err := maxminddb.OpenBytes(mapping, maxminddb.DisableStringCache())
 	if err != nil {
 		return nil, errors.Join(err, unmap(mapping))
 	}
