@@ -118,6 +118,14 @@ func TestFind(t *testing.T) {
 		{"MaxMind's layout", map[string]records{"a": {network: paris}}, inParis},
 		{"a country alone", map[string]records{"a": {network: spain}}, ipdata.Record{Country: "ES"}},
 		{"systems", map[string]records{"a": {network: example}}, with(ipdata.Record{}, 64500, "Example AS")},
+		{
+			"traits, as in the Enterprise layout",
+			map[string]records{"a": {network: {"traits": record{
+				"autonomous_system_number": mmdbtype.Uint32(64500), "autonomous_system_organization": mmdbtype.String("Example AS"),
+				"is_anonymous": mmdbtype.Bool(true), "is_tor_exit_node": mmdbtype.Bool(false), "user_type": mmdbtype.String("business"),
+			}}}},
+			ipdata.Record{ASN: 64500, Organization: "Example AS", Kinds: ipdata.Anonymous, Told: ipdata.Anonymous | ipdata.Tor},
+		},
 		{"places and systems together", map[string]records{"a": {network: example}, "b": {network: paris}}, with(inParis, 64500, "Example AS")},
 		{"of two places the first counts, as a whole", map[string]records{"a": {network: berlin}, "b": {network: paris}}, inBerlin},
 		{"a place counts more than a country alone", map[string]records{"a": {network: spain}, "b": {network: paris}}, inParis},
@@ -165,7 +173,8 @@ func TestFind(t *testing.T) {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
 			}
-			if diff := cmp.Diff(ipdata.Record{}, find(t, d, "192.0.2.1")); diff != "" {
+			// What a database denies by leaving an address out is denied everywhere.
+			if diff := cmp.Diff(ipdata.Record{Told: tt.want.Told &^ ipdata.Anonymous}, find(t, d, "192.0.2.1")); diff != "" {
 				t.Errorf("of an address that is in no file (-want +got):\n%s", diff)
 			}
 		})

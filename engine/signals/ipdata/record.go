@@ -69,11 +69,8 @@ func (r *Record) add(o *Record) {
 	r.Told |= o.Told
 }
 
-// Limits of what a database may tell.
-const (
-	maxTextBytes = 512 // of a name
-	maxDepth     = 3   // maps inside maps
-)
+// maxTextBytes bounds a name in a database.
+const maxTextBytes = 512
 
 // decoded is a record as a database has it, in either layout.
 type decoded struct {
@@ -83,7 +80,7 @@ type decoded struct {
 
 // UnmarshalMaxMindDBCursor implements mmdbdata.CursorUnmarshaler.
 func (d *decoded) UnmarshalMaxMindDBCursor(cursor mmdbdata.Cursor) (mmdbdata.Cursor, error) {
-	next, err := d.readMap(cursor, "", 0)
+	next, err := d.readMap(cursor, "")
 	d.settle()
 	return next, err
 }
@@ -102,49 +99,73 @@ func (d *decoded) settle() {
 	}
 }
 
-// readMap reads a map, and the maps inside it whose path matters. The path of a
-// value is its keys with dots between them.
-func (d *decoded) readMap(cursor mmdbdata.Cursor, path string, depth int) (mmdbdata.Cursor, error) {
+// fields are the paths that matter, by the path of the map they are in and
+// their key in it. A path is keys with dots between them.
+var fields = func() map[string]map[string]string {
+	in := map[string]map[string]string{}
+	for _, path := range []string{
+		"country_code", "country", "country.iso_code", "city", "city.names", "city.names.en",
+		"latitude", "longitude", "timezone", "time_zone", "location", "location.latitude", "location.longitude", "location.time_zone",
+		"autonomous_system_number", "autonomous_system_organization",
+		"traits", "traits.autonomous_system_number", "traits.autonomous_system_organization",
+		"is_hosting_provider", "is_anonymous_vpn", "is_tor_exit_node", "is_public_proxy", "is_residential_proxy", "is_anonymous",
+		"traits.is_hosting_provider", "traits.is_anonymous_vpn", "traits.is_tor_exit_node", "traits.is_public_proxy",
+		"traits.is_residential_proxy", "traits.is_anonymous",
+	} {
+		dot := strings.LastIndexByte(path, '.')
+		outer, key := path[:max(0, dot)], path[dot+1:]
+		if in[outer] == nil {
+			in[outer] = map[string]string{}
+		}
+		in[outer][key] = path
+	}
+	return in
+}()
+
+// readMap reads a map, and the maps inside it whose path matters.
+func (d *decoded) readMap(cursor mmdbdata.Cursor, path string) (mmdbdata.Cursor, error) {
 	entries, err := cursor.Map()
 	if err != nil {
 		return mmdbdata.Cursor{}, err
 	}
+	inside := fields[path]
 	var last mmdbdata.Cursor
 	for {
 		key, value, more := entries.Next(last)
 		if !more {
 			return entries.End()
 		}
-		if last, err = d.readValue(value, path, string(key), depth); err != nil {
+		if field, matters := inside[string(key)]; matters {
+			last, err = d.readValue(value, field)
+		} else {
+			last, err = value.Skip()
+		}
+		if err != nil {
 			return mmdbdata.Cursor{}, err
 		}
 	}
 }
 
-func (d *decoded) readValue(value mmdbdata.Cursor, path, key string, depth int) (mmdbdata.Cursor, error) {
+// readValue reads the value under a path. One of another type than expected is
+// not known.
+func (d *decoded) readValue(value mmdbdata.Cursor, path string) (mmdbdata.Cursor, error) {
 	kind, err := value.Kind()
 	if err != nil {
 		return mmdbdata.Cursor{}, err
 	}
-	if path != "" {
-		key = path + "." + key
-	}
 	switch kind {
 	case mmdbdata.KindMap:
-		switch key {
-		case "country", "city", "city.names", "location", "traits":
-			if depth < maxDepth {
-				return d.readMap(value, key, depth+1)
-			}
+		if fields[path] != nil {
+			return d.readMap(value, path)
 		}
 	case mmdbdata.KindString:
-		if target := d.text(key); target != nil {
+		if target := d.text(path); target != nil {
 			text, next, err := value.ReadStringMaxSize(maxTextBytes)
 			*target = text
 			return next, err
 		}
 	case mmdbdata.KindFloat32, mmdbdata.KindFloat64:
-		switch key {
+		switch path {
 		case "latitude", "location.latitude":
 			d.Latitude, value, err = value.ReadFloat()
 			d.hasLatitude = err == nil && !math.IsNaN(d.Latitude)
@@ -155,7 +176,7 @@ func (d *decoded) readValue(value mmdbdata.Cursor, path, key string, depth int) 
 			return value, err
 		}
 	case mmdbdata.KindUint16, mmdbdata.KindUint32, mmdbdata.KindUint64:
-		switch key {
+		switch path {
 		case "autonomous_system_number", "traits.autonomous_system_number":
 			number, next, err := value.ReadUint()
 			if number <= math.MaxUint32 {
@@ -164,7 +185,7 @@ func (d *decoded) readValue(value mmdbdata.Cursor, path, key string, depth int) 
 			return next, err
 		}
 	case mmdbdata.KindBool:
-		if flag := kindOf(key); flag != 0 {
+		if flag := kindOf(path); flag != 0 {
 			is, next, err := value.ReadBool()
 			d.Told |= flag
 			if is {
@@ -176,9 +197,9 @@ func (d *decoded) readValue(value mmdbdata.Cursor, path, key string, depth int) 
 	return value.Skip()
 }
 
-// text is where the text under a key belongs, nil for a key of no interest.
-func (d *decoded) text(key string) *string {
-	switch key {
+// text is where the text under a path belongs, nil where none is expected.
+func (d *decoded) text(path string) *string {
+	switch path {
 	case "country_code", "country.iso_code":
 		return &d.Country
 	case "city", "city.names.en":
@@ -192,8 +213,8 @@ func (d *decoded) text(key string) *string {
 }
 
 // kindOf names the flags of MaxMind's Anonymous-IP layout.
-func kindOf(key string) Kinds {
-	switch strings.TrimPrefix(key, "traits.") {
+func kindOf(path string) Kinds {
+	switch strings.TrimPrefix(path, "traits.") {
 	case "is_hosting_provider":
 		return Hosting
 	case "is_anonymous_vpn":
