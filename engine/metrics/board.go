@@ -251,17 +251,12 @@ func (b *board) read(meters []*rules.Meter, facts *rules.Facts) events.Position 
 	r := b.layout.readings.Get().(*reading)
 	defer b.layout.readings.Put(r)
 	r.begin()
-	places := r.places[:0]
-	for _, m := range meters {
-		i, kept := b.layout.byID[m.ID()]
-		if !kept {
-			i = -1
-		} else if _, known := b.layout.key(r, b.layout.gauges[i].kind, facts); !known {
-			i = -1
+	places := b.layout.places(meters)
+	for _, i := range places {
+		if i >= 0 {
+			b.layout.key(r, b.layout.gauges[i].kind, facts)
 		}
-		places = append(places, i)
 	}
-	r.places = places
 	facts.Metrics = make(map[string]float64, len(meters))
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -271,6 +266,9 @@ func (b *board) read(meters []*rules.Meter, facts *rules.Facts) events.Position 
 			continue
 		}
 		g := &b.layout.gauges[i]
+		if r.known[g.kind] != yes {
+			continue
+		}
 		if r.found[g.kind] == unread {
 			number, found := b.tables[g.kind].find(r.keys[g.kind])
 			r.found[g.kind], r.entries[g.kind] = as(found), number

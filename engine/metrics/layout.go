@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
+	"maps"
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sallyport/sallyport/rules"
 )
@@ -41,6 +43,37 @@ type layout struct {
 	results bool           // some metric counts challenges
 
 	readings sync.Pool // of *reading
+	// looked remembers where the meters of an action are, by the list that the rule
+	// set hands out for it.
+	looked atomic.Pointer[map[**rules.Meter][]int]
+}
+
+// maxLooked bounds what looked holds; sets come and go.
+const maxLooked = 1024
+
+// places are the gauges of meters, -1 where there is none.
+func (l *layout) places(meters []*rules.Meter) []int {
+	old := l.looked.Load()
+	if old != nil {
+		if places, known := (*old)[&meters[0]]; known && len(places) == len(meters) {
+			return places
+		}
+	}
+	places := make([]int, len(meters))
+	for i, m := range meters {
+		at, kept := l.byID[m.ID()]
+		if !kept {
+			at = -1
+		}
+		places[i] = at
+	}
+	next := map[**rules.Meter][]int{&meters[0]: places}
+	if old != nil && len(*old) < maxLooked {
+		maps.Copy(next, *old)
+		next[&meters[0]] = places
+	}
+	l.looked.CompareAndSwap(old, &next) // else another reader was first, and this is found out again
+	return places
 }
 
 // gauge is one metric in memory.
@@ -121,7 +154,6 @@ type reading struct {
 	valued  []state // by column
 
 	// What board.read finds for the keys.
-	places  []int    // of meters among the gauges
 	found   []state  // by kind: there is an entry
 	entries []uint32 // by kind: its number
 }

@@ -16,7 +16,7 @@ const (
 
 // metricFigures measures the windows alone, in this process.
 func metricFigures(context.Context, Config) ([]figure, error) {
-	const actions, batch = 200_000, 4000
+	const actions, batch = 200_000, metricsbench.BatchSize
 	windows, err := metricsbench.New(metricUsers, "")
 	if err != nil {
 		return nil, err

@@ -16,13 +16,13 @@ func BenchmarkUpdateAndReadOfSixMetrics(b *testing.B) {
 	}
 	for b.Loop() {
 		b.StopTimer()
-		w := windows.Workload(4000)
+		w := windows.Workload(metricsbench.BatchSize)
 		b.StartTimer()
 		if err := windows.UpdateAndRead(w); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*4000), "ns/action")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*metricsbench.BatchSize), "ns/action")
 	if err := windows.Close(); err != nil {
 		b.Fatal(err)
 	}
