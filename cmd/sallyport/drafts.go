@@ -36,6 +36,14 @@ prints the rule set itself, for "rules apply" or an editor.` + clientHelp,
 			run: draftsShow,
 		},
 		{
+			name: "drafts approve", args: "DRAFT", group: "Drafts",
+			short: "tell where an operator approves a draft",
+			long: `Prints the address of the draft's page in the console, where an operator who
+did not work on it approves it. An approval is a second person's word. The
+management secret is nobody in particular, so this command cannot give it.` + clientHelp,
+			run: draftsApprove,
+		},
+		{
 			name: "drafts publish", args: "DRAFT", group: "Drafts",
 			short: "publish a draft",
 			long: `Publishes the newest revision of a draft as the next rule set. The server
@@ -232,6 +240,30 @@ func draftsShow(ctx context.Context, call call) error {
 	}
 	p.findings(checked.Findings)
 	p.tests(tested.Tests)
+	return nil
+}
+
+// draftPage is the address of a draft's page in the console.
+func (c client) draftPage(id string) string {
+	return c.base + "/console/rules?" + url.Values{"draft": {id}}.Encode()
+}
+
+func draftsApprove(ctx context.Context, call call) error {
+	c, err := newClient(call.Getenv)
+	if err != nil {
+		return err
+	}
+	head, _, err := c.draft(ctx, call.args[0])
+	if err != nil {
+		return err
+	}
+	p := call.pen()
+	if head.Approved {
+		p.line("Revision %d of “%s” is approved. Its page:", head.Revision, head.Title)
+	} else {
+		p.line("Only a person can approve “%s”: an operator who did not work on it, in the console:", head.Title)
+	}
+	p.line("%s", c.draftPage(head.ID))
 	return nil
 }
 

@@ -147,6 +147,9 @@ func TestDraftsFromTheCommandLine(t *testing.T) {
 	if out := s.ok(nil, "drafts", "show", id, "--yaml"); !strings.HasPrefix(out, "fields:") {
 		t.Errorf("not YAML:\n%s", out)
 	}
+	link := s.env["SALLYPORT_URL"] + "/console/rules?draft=" + id
+	s.ok([]string{"Only a person can approve “Our own rules”", link}, "drafts", "approve", id)
+	s.fails(1, []string{`no draft "none"`}, "drafts", "approve", "none")
 	s.fails(1, []string{"must approve"}, "drafts", "publish", id)
 	s.fails(1, []string{`no draft "none"`}, "drafts", "publish", "none")
 	s.ok([]string{"Deleted the draft “Our own rules”."}, "drafts", "delete", strings.TrimPrefix(id, "draft-"))
