@@ -13,13 +13,13 @@ import (
 	"github.com/sallyport/sallyport/rules"
 )
 
-// Kind is what the conditions of a set are like. All but the last are
-// conjunctions of three tests.
+// Kind is what the conditions of a set are like: conjunctions of three or four
+// tests.
 type Kind string
 
 // The kinds.
 const (
-	Mixed       Kind = "mixed"       // texts, numbers and booleans; most rules begin with one of 50 merchants
+	Mixed       Kind = "mixed"       // texts, numbers and booleans; six of seven rules begin with one of 50 merchants; of ten thousand some fifty match
 	Numeric     Kind = "numeric"     // numbers; two tests hold for each action and the third for none, so none can be left out early
 	Rare        Kind = "rare"        // as Mixed, but only one rule in a hundred can match at all
 	Residual    Kind = "residual"    // as Mixed, but three in ten hold a part that no index reads, beside one of the merchants
@@ -121,13 +121,13 @@ func Rules(kind Kind, n int) []Rule {
 				list[i][0] = Test{Fact: "ip.asn", Operator: "==", Value: float64(100_000 + i)}
 			}
 		default:
-			list[i] = mixed(r, r.IntN(100) < 60)
+			list[i] = mixed(r, r.IntN(7) < 6)
 		}
 	}
 	return list
 }
 
-// mixed draws three tests of different facts, the first one of the merchant if
+// mixed draws four tests of different facts, the first one of the merchant if
 // that is wanted.
 func mixed(r *rand.Rand, merchant bool) Rule {
 	var rule Rule
@@ -135,7 +135,7 @@ func mixed(r *rand.Rand, merchant bool) Rule {
 	if merchant {
 		rule = append(rule, facts[0].test(r))
 	}
-	for len(rule) < 3 {
+	for len(rule) < 4 {
 		if i := r.IntN(len(facts)); !taken[i] {
 			taken[i] = true
 			rule = append(rule, facts[i].test(r))
