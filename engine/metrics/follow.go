@@ -231,7 +231,7 @@ func (w *Windows) fromLog(ctx context.Context, l *layout, now time.Time) (*board
 	b := newBoard(l, w.config.MaxBytes)
 	b.horizon = now
 	b.setOldest()
-	at, err := w.config.Log.PositionBefore(ctx, now.Add(-reach))
+	at, err := w.begins(ctx, l, now)
 	if err != nil {
 		return nil, fmt.Errorf("find where building begins: %w", err)
 	}
@@ -240,6 +240,15 @@ func (w *Windows) fromLog(ctx context.Context, l *layout, now time.Time) (*board
 		return nil, err
 	}
 	return b, nil
+}
+
+// begins is the position behind which everything must be folded that windows can
+// hold: without any metric, the log's end.
+func (w *Windows) begins(ctx context.Context, l *layout, now time.Time) (events.Position, error) {
+	if len(l.gauges) == 0 {
+		return w.config.Log.Head(ctx)
+	}
+	return w.config.Log.PositionBefore(ctx, now.Add(-reach))
 }
 
 // adopt puts a board in the place of the live one. From then on Committed feeds
