@@ -36,6 +36,43 @@ export const versionsQuery = queryOptions({
   queryFn: async ({ signal }) => (await answerOf(api.GET('/rules/versions', { signal }))).versions,
 })
 
+/** One published set. It never changes. */
+export const versionQuery = (number: number) =>
+  queryOptions({
+    queryKey: ['version', number],
+    queryFn: ({ signal }) => answerOf(api.GET('/rules/version', { params: { query: { number } }, signal })),
+    staleTime: Infinity,
+  })
+
+/** All drafts without their definitions, what they are compared with, and whether they need approval. */
+export const draftsQuery = queryOptions({
+  queryKey: ['drafts'],
+  queryFn: ({ signal }) => answerOf(api.GET('/drafts', { signal })),
+})
+
+/** One revision of a draft. It stays as it was read until somebody asks for the newer one: nobody shall approve what they have not seen. */
+export const draftQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['draft', id],
+    queryFn: ({ signal }) => answerOf(api.GET('/draft', { params: { query: { id } }, signal })),
+    staleTime: Infinity,
+    gcTime: 0,
+  })
+
+export const draftCheckQuery = (id: string, revision: number) =>
+  queryOptions({
+    queryKey: ['draft', id, revision, 'check'],
+    queryFn: ({ signal }) => answerOf(api.POST('/drafts/check', { body: { id }, signal })),
+    refetchOnWindowFocus: false,
+  })
+
+export const draftTestQuery = (id: string, revision: number) =>
+  queryOptions({
+    queryKey: ['draft', id, revision, 'test'],
+    queryFn: ({ signal }) => answerOf(api.POST('/drafts/test', { body: { id }, signal })),
+    refetchOnWindowFocus: false,
+  })
+
 /** The built-in facts. They change only with the server's version. */
 export const vocabularyQuery = queryOptions({
   queryKey: ['vocabulary'],

@@ -201,3 +201,34 @@ describe('what the console does not edit', () => {
     expect(state.draft.actions[0]?.rules.every((each) => !('position' in each))).toBe(true)
   })
 })
+
+describe('a saved draft in the editor', () => {
+  const source = { id: 'draft-1', revision: 2, title: 'Ours' }
+  const saved: Definition = { ...definition, lists: [{ name: 'suspects', type: 'string' }], otherwise: { code: '', rules: [rule('y')] } }
+  const take: Change = { type: 'take', base: 7, original: definition, definition: saved, source }
+
+  test('is compared with the set that it began as, and knows what it is saved as', () => {
+    const { draft } = after(take)
+    expect(definitionOf(draft)).toEqual(saved)
+    expect(draft).toMatchObject({ base: 7, original: definition, source })
+  })
+
+  test('gives way to the changes before it by undo', () => {
+    const before: Change = { type: 'rule/remove', action: 'payment', rule: 'b' }
+    expect(order(after(before, take))).toEqual(['a', 'b', 'c'])
+    const { draft } = after(before, take, { type: 'undo' })
+    expect(draft.source).toBeUndefined()
+    expect(draft.actions[0]?.rules.map(({ id }) => id)).toEqual(['a', 'c'])
+  })
+
+  test('keeps its own lists over a newer set, and takes what it left alone', () => {
+    const tests = [{ name: 'new', action: 'payment', want: 'BLOCK' as const }]
+    const { draft } = after(take, { type: 'rebase', base: 8, definition: { ...definition, lists: [{ name: 'others', type: 'string' }], tests } })
+    expect(definitionOf(draft)).toEqual({ ...saved, tests })
+    expect(draft).toMatchObject({ base: 8, source })
+  })
+
+  test('is no longer edited once its changes are discarded', () => {
+    expect(after(take, { type: 'discard' }).draft).toEqual(draftOf(7, definition))
+  })
+})

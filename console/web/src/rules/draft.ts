@@ -28,10 +28,19 @@ export interface Draft {
   fields: DraftField[]
   actions: DraftAction[]
   otherwise: DraftAction
+  /** The saved draft that is being edited; undefined while the changes are this tab's alone. */
+  source?: Source
   /** What the console does not edit yet and hands back as it came: metrics, lists, tests. */
   rest: Rest
   /** Makes the next key; never goes back, so that a key names one thing for good. */
   counter: number
+}
+
+/** One revision of a saved draft. */
+export interface Source {
+  id: string
+  revision: number
+  title: string
 }
 
 type Rest = Omit<Definition, 'fields' | 'actions' | 'otherwise'>
@@ -55,6 +64,7 @@ export type Change =
   | { type: 'load'; base: number; definition: Definition }
   | { type: 'restore'; draft: Draft }
   | { type: 'rebase'; base: number; definition: Definition }
+  | { type: 'take'; base: number; original: Definition; definition: Definition; source: Source }
   | { type: 'discard' }
   | { type: 'undo' }
   | { type: 'rule/add'; action: string; at?: number }
@@ -121,8 +131,13 @@ export function reduce(state: State, change: Change): State {
     case 'discard':
       return step(state, draftOf(state.draft.base, state.draft.original), 'discard')
     case 'rebase':
-      // Nobody has edited the rest here, so the newer set's is the one that holds.
-      return step(state, { ...state.draft, base: change.base, original: change.definition, rest: restOf(change.definition) }, 'rebase')
+      return step(
+        state,
+        { ...state.draft, base: change.base, original: change.definition, rest: carried(state.draft.rest, restOf(state.draft.original), restOf(change.definition)) },
+        'rebase',
+      )
+    case 'take':
+      return step(state, { ...draftOf(change.base, change.definition), original: change.original, source: change.source }, '')
     case 'undo': {
       const last = state.past.at(-1)
       return last === undefined ? state : { draft: last, past: state.past.slice(0, -1), touched: '' }
@@ -134,7 +149,19 @@ export function reduce(state: State, change: Change): State {
   }
 }
 
-type Edit = Exclude<Change, { type: 'load' | 'restore' | 'discard' | 'rebase' | 'undo' }>
+/** The parts of the newer set, but for those that a saved draft has changed in the older one. */
+function carried(own: Rest, older: Rest, newer: Rest): Rest {
+  const out: Record<string, unknown> = { ...newer }
+  const read = (rest: Rest, name: string): unknown => (rest as Record<string, unknown>)[name]
+  for (const name of new Set([...Object.keys(own), ...Object.keys(older)])) {
+    if (JSON.stringify(read(own, name)) === JSON.stringify(read(older, name))) continue
+    if (read(own, name) === undefined) delete out[name]
+    else out[name] = read(own, name)
+  }
+  return out as Rest
+}
+
+type Edit = Exclude<Change, { type: 'load' | 'restore' | 'take' | 'discard' | 'rebase' | 'undo' }>
 
 function step(state: State, draft: Draft, touched: string): State {
   const goesOn = touched !== '' && touched === state.touched

@@ -1,7 +1,7 @@
 import { Button, NativeSelect, Popover, TextInput, UnstyledButton } from '@mantine/core'
 import { useState } from 'react'
 
-import { Fields, History, Plus } from '../../components/icons'
+import { Copy, Fields, History, Plus } from '../../components/icons'
 import { otherwiseKey, type Draft, type DraftAction } from '../../rules/draft'
 import type { Placed } from '../../rules/problems'
 import type { RulesView } from './search'
@@ -13,12 +13,15 @@ interface Props {
   /** Key of the action, or the view. */
   chosen: string
   readOnly: boolean
+  /** How many drafts are saved; undefined before that is known. */
+  drafts: number | undefined
   onChoose: (action: string) => void
   onView: (view: RulesView) => void
   onAdd: (code: string) => void
 }
 
 const views: readonly { view: RulesView; label: string; Icon: typeof Fields }[] = [
+  { view: 'drafts', label: 'Drafts', Icon: Copy },
   { view: 'fields', label: 'Custom fields', Icon: Fields },
   { view: 'history', label: 'History', Icon: History },
 ]
@@ -26,7 +29,7 @@ const views: readonly { view: RulesView; label: string; Icon: typeof Fields }[] 
 export const actionTitle = (action: DraftAction): string => (action.key === otherwiseKey ? 'Other actions' : action.code)
 
 /** The actions of the set, and the set's other parts. A drop-down on a phone. */
-export function ActionNav({ draft, problems, chosen, readOnly, onChoose, onView, onAdd }: Props) {
+export function ActionNav({ draft, problems, chosen, readOnly, drafts, onChoose, onView, onAdd }: Props) {
   const actions = [...draft.actions, draft.otherwise]
   const isView = (value: string): value is RulesView => views.some(({ view }) => view === value)
   return (
@@ -71,6 +74,7 @@ export function ActionNav({ draft, problems, chosen, readOnly, onChoose, onView,
                 <Icon size={15} />
                 <span>{label}</span>
                 {view === 'fields' && <span className={classes.count}>{draft.fields.length}</span>}
+                {view === 'drafts' && drafts !== undefined && drafts > 0 && <span className={classes.count}>{drafts}</span>}
               </UnstyledButton>
             </li>
           ))}

@@ -27,10 +27,12 @@ interface Props {
   dispatch: (change: Change) => void
   onOpen: (rule: string | undefined) => void
   onRemoved: () => void
+  /** h2 where the page has a heading of its own. */
+  heading?: 'h1' | 'h2'
 }
 
 /** Everything that decides one kind of action, in the order in which it is tried. */
-export function ActionView({ action, draft, check, facts, vocabulary, opened, readOnly, dispatch, onOpen, onRemoved }: Props) {
+export function ActionView({ action, draft, check, facts, vocabulary, opened, readOnly, dispatch, onOpen, onRemoved, heading: Heading = 'h1' }: Props) {
   const problems = problemsOfAction(check.problems, action.key)
   const own = problems.filter(({ place }) => place.rule === undefined)
   const other = action.key === otherwiseKey
@@ -52,7 +54,7 @@ export function ActionView({ action, draft, check, facts, vocabulary, opened, re
     <>
       <header className={classes.header}>
         <div className={classes.titles}>
-          <h1 className={classes.title}>{actionTitle(action)}</h1>
+          <Heading className={classes.title}>{actionTitle(action)}</Heading>
           <p className={classes.lead}>
             {other ? 'Decides every action that has no rules of its own. ' : ''}
             All rules are tried. The first live one that matches decides.

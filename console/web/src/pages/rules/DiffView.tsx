@@ -7,10 +7,10 @@ const verbs: Readonly<Record<Entry['kind'], string>> = { added: 'Added', removed
 
 const partTitles: Readonly<Record<Group['part'], string>> = { rules: '', fields: 'Custom fields', metrics: 'Metrics', lists: 'Lists', tests: 'Tests' }
 
-/** The differences of two sets, below the action they belong to. */
-export function DiffView({ groups }: { groups: readonly Group[] }) {
+/** The differences of two sets, below the action they belong to. Whole, they scroll with the page. */
+export function DiffView({ groups, whole = false }: { groups: readonly Group[]; whole?: boolean }) {
   return (
-    <div className={classes.groups}>
+    <div className={classes.groups} data-whole={whole || undefined}>
       {groups.map((group) => (
         <section key={group.action ?? `#${group.part}`} className={classes.group}>
           <h3 className={classes.title}>{group.action === null ? partTitles[group.part] : group.action === '' ? 'Other actions' : group.action}</h3>

@@ -12,6 +12,8 @@ interface Props {
   state: DraftState
   check: Check
   onPlace: (search: RulesSearch) => void
+  approvalRequired: boolean
+  onSave: () => void
   onReview: () => void
 }
 
@@ -19,13 +21,13 @@ export const searchOf = (place: Place): RulesSearch =>
   place.field !== undefined ? { view: 'fields' } : { ...(place.action === undefined ? {} : { action: place.action }), ...(place.rule === undefined ? {} : { rule: place.rule }) }
 
 /** Says that something is not in force yet, on every view of the rules. */
-export function DraftBar({ state, check, onPlace, onReview }: Props) {
+export function DraftBar({ state, check, approvalRequired, onPlace, onSave, onReview }: Props) {
   const { changes, canUndo, dispatch, draft } = state
   const bad = check.problems.length
   return (
     <div className={classes.bar} role="region" aria-label="Unpublished changes">
       <span className={classes.text}>
-        <strong>{count(changes, 'unpublished change')}</strong>
+        <strong>{draft.source === undefined ? count(changes, 'unpublished change') : `Draft “${draft.source.title}”: ${count(changes, 'change')}`}</strong>
         {bad > 0 ?
           <Menu position="top-start" shadow="md" width={360}>
             <Menu.Target>
@@ -52,9 +54,19 @@ export function DraftBar({ state, check, onPlace, onReview }: Props) {
       <Button size="xs" variant="subtle" color="gray" onClick={() => dispatch({ type: 'discard' })}>
         Discard
       </Button>
-      <Button size="xs" onClick={onReview}>
-        Review and publish
-      </Button>
+      {approvalRequired || draft.source !== undefined ?
+        <Button size="xs" onClick={onSave}>
+          {draft.source === undefined ? 'Save as draft' : 'Save the draft'}
+        </Button>
+      : <>
+          <Button size="xs" variant="default" onClick={onSave}>
+            Save as draft
+          </Button>
+          <Button size="xs" onClick={onReview}>
+            Review and publish
+          </Button>
+        </>
+      }
     </div>
   )
 }

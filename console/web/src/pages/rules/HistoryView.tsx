@@ -1,5 +1,6 @@
 import { Loader } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
 
 import { versionsQuery } from '../../api/queries'
 import { ErrorNotice } from '../../components/Notice'
@@ -25,15 +26,17 @@ export function HistoryView({ inForce }: { inForce: number }) {
       {versions.data !== undefined && (
         <ol className={classes.list}>
           {versions.data.map((version) => (
-            <li key={version.number} className={classes.version}>
-              <span className={classes.number}>{version.number}</span>
-              <div className={classes.text}>
-                <span>{version.note || <span className="dim">No note</span>}</span>
-                <span className={classes.by}>
-                  {authorName(version.author)}, <Ago time={version.publishedAt} />
+            <li key={version.number}>
+              <Link to="/rules" search={{ set: String(version.number) }} className={classes.version} aria-label={`Set ${version.number}: ${version.note || 'no note'}`}>
+                <span className={classes.number}>{version.number}</span>
+                <span className={classes.text}>
+                  <span>{version.note || <span className="dim">No note</span>}</span>
+                  <span className={classes.by}>
+                    {authorName(version.author)}, <Ago time={version.publishedAt} />
+                  </span>
                 </span>
-              </div>
-              {version.number === inForce && <span className={classes.now}>in force</span>}
+                {version.number === inForce && <span className={classes.now}>in force</span>}
+              </Link>
             </li>
           ))}
         </ol>

@@ -3,15 +3,16 @@ import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 
 import { answerOf, api, ApiError } from '../../api/client'
-import { rulesQuery, versionsQuery } from '../../api/queries'
+import { draftsQuery, rulesQuery } from '../../api/queries'
 import type { RuleSet, RuleSetHead } from '../../api/types'
 import { ErrorNotice, Notice } from '../../components/Notice'
-import { useAuthorName } from '../../lib/author'
 import { count } from '../../lib/format'
 import { definitionOf } from '../../rules/draft'
 import { placeName } from '../../rules/problems'
 import { DiffView } from './DiffView'
 import type { Check } from './useCheck'
+import { takeOver } from './drafts'
+import { Overtaken } from './Overtaken'
 import type { DraftState } from './useDraft'
 import classes from './PublishDialog.module.css'
 
@@ -40,54 +41,27 @@ function Content({ onClose, inForce, state, check, onPublished }: Props) {
   const [note, setNote] = useState('')
   const [missing, setMissing] = useState(false)
   const client = useQueryClient()
-  const authorName = useAuthorName()
   const publish = useMutation({
     mutationFn: () => {
       const definition = definitionOf(draft)
       return answerOf(api.POST('/rules/publish', { body: { base: draft.base, note: note.trim(), definition } })).then((head) => ({ head, definition }))
     },
     onSuccess: ({ head, definition }) => {
-      client.setQueryData(rulesQuery.queryKey, { ...head, definition })
-      void client.invalidateQueries({ queryKey: versionsQuery.queryKey })
+      takeOver(client, head, definition)
       dispatch({ type: 'load', base: head.number, definition })
       onPublished(head)
     },
     onError: (error) => {
-      if (error instanceof ApiError && error.status === 409) void client.invalidateQueries({ queryKey: rulesQuery.queryKey, exact: true })
+      if (error instanceof ApiError && error.status === 409) {
+        void client.invalidateQueries({ queryKey: rulesQuery.queryKey, exact: true })
+        void client.invalidateQueries({ queryKey: draftsQuery.queryKey })
+      }
     },
   })
-  const conflict = publish.error instanceof ApiError && publish.error.status === 409
+  const conflict = publish.error instanceof ApiError && publish.error.code === 'conflict'
   const overtaken = inForce.number !== draft.base
 
-  if (overtaken) {
-    return (
-      <div className={classes.content}>
-        <Notice tone="warning" title="Somebody was faster.">
-          {authorName(inForce.author)} published set {inForce.number} while you were editing set {draft.base}
-          {inForce.note ? `: “${inForce.note}”` : ''}. Nothing of yours is lost.
-        </Notice>
-        <Group gap="xs" justify="flex-end">
-          <Button
-            variant="default"
-            onClick={() => {
-              dispatch({ type: 'load', base: inForce.number, definition: inForce.definition })
-              onClose()
-            }}
-          >
-            Drop my changes, go on with set {inForce.number}
-          </Button>
-          <Button
-            onClick={() => {
-              publish.reset()
-              dispatch({ type: 'rebase', base: inForce.number, definition: inForce.definition })
-            }}
-          >
-            Keep my version and compare it with set {inForce.number}
-          </Button>
-        </Group>
-      </div>
-    )
-  }
+  if (overtaken) return <Overtaken inForce={inForce} state={state} onClose={onClose} onKeep={publish.reset} />
 
   return (
     <form

@@ -14,7 +14,7 @@ export function RulesPage() {
   useEffect(() => {
     document.title = 'Rules · Sallyport'
   }, [])
-  if (inForce.data === undefined) {
+  if (inForce.data === undefined || session.data == null) {
     return (
       <div className={classes.center}>
         {inForce.isPending ?
@@ -23,5 +23,5 @@ export function RulesPage() {
       </div>
     )
   }
-  return <Workbench inForce={inForce.data} readOnly={session.data?.operator.role === 'reviewer'} />
+  return <Workbench inForce={inForce.data} operator={session.data.operator} />
 }
