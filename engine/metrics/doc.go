@@ -18,7 +18,7 @@
 // All windows of one key kind (per user, per device) share an entry per key and
 // one block of cells in slabs without pointers, so that the garbage collector does
 // not care how many there are. A cell is 16 bytes: one step of one metric, or one
-// distinct value. A key is 128 bits of SHA-256: at 100 million keys of a kind the
+// distinct value. A key is HighwayHash-128 with a random secret: at 100 million keys of a kind the
 // chance that any two share a window is below 1 in 10^22. A distinct value is 64
 // bits of it: among the 1,000 of a key, 1 in 10^13.
 package metrics

@@ -125,7 +125,7 @@ func (b *board) foldEvent(e *events.Event) error {
 	}
 	var action key
 	if isResult || len(s.results) > 0 {
-		action = keyOf(rules.Measured{IsText: true, Text: string(e.Action.User) + "\x00" + e.Action.Code + "\x00" + e.Action.Key})
+		action = l.keyOf(rules.Measured{IsText: true, Text: string(e.Action.User) + "\x00" + e.Action.Code + "\x00" + e.Action.Key})
 	}
 
 	b.mu.Lock()

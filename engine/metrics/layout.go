@@ -2,7 +2,7 @@ package metrics
 
 import (
 	"cmp"
-	"crypto/sha256"
+	"crypto/rand"
 	"encoding/binary"
 	"maps"
 	"math"
@@ -10,16 +10,18 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/minio/highwayhash"
+
 	"github.com/sallyport/sallyport/rules"
 )
 
 // key stands for a value that occurrences are counted by.
 type key [2]uint64
 
-// keyOf makes the key of a text or a number. It needs no secret, so that all nodes
-// and all lives of a process agree; who could find two values with one key could
-// break SHA-256.
-func keyOf(value rules.Measured) key {
+// keyOf makes the key of a text or a number with HighwayHash-128. It is keyed with
+// a secret, so that nobody can choose two values with one key; by chance, a
+// million values share one with a probability of 1.5e-27.
+func (l *layout) keyOf(value rules.Measured) key {
 	var room [96]byte
 	var text []byte
 	if value.IsText {
@@ -28,7 +30,7 @@ func keyOf(value rules.Measured) key {
 		// Adding 0 makes minus zero the same number as zero.
 		text = binary.BigEndian.AppendUint64(append(room[:0], 'n'), math.Float64bits(value.Number+0))
 	}
-	sum := sha256.Sum256(text)
+	sum := highwayhash.Sum128(text, l.secret[:])
 	return key{binary.BigEndian.Uint64(sum[:8]), binary.BigEndian.Uint64(sum[8:16])}
 }
 
@@ -41,6 +43,7 @@ type layout struct {
 	kinds   []*rules.Meter // one for each fact that metrics are kept per, in order of its name
 	columns []*rules.Meter // one for each fact that is summed up
 	results bool           // some metric counts challenges
+	secret  [32]byte       // of the keys; random, kept in the snapshot
 
 	readings sync.Pool // of *reading
 	// looked remembers where the meters of an action are, by the list that the rule
@@ -114,6 +117,7 @@ func newLayout(meters []*rules.Meter) *layout {
 		l.byID[m.ID()] = len(l.gauges)
 		l.gauges = append(l.gauges, g)
 	}
+	rand.Read(l.secret[:])
 	l.readings.New = func() any { return l.newReading() }
 	return l
 }
@@ -221,7 +225,7 @@ func (l *layout) key(r *reading, kind int, f *rules.Facts) (key, bool) {
 		value := l.kinds[kind].Key(f)
 		r.known[kind] = as(value.Known)
 		if value.Known {
-			r.keys[kind] = keyOf(value)
+			r.keys[kind] = l.keyOf(value)
 		}
 	}
 	return r.keys[kind], r.known[kind] == yes
@@ -242,7 +246,7 @@ func (l *layout) value(r *reading, g *gauge, f *rules.Facts) (uint64, bool) {
 		case number:
 			r.values[g.column] = math.Float64bits(value.Number)
 		default:
-			r.values[g.column] = keyOf(value)[0]
+			r.values[g.column] = l.keyOf(value)[0]
 		}
 	}
 	return r.values[g.column], r.valued[g.column] == yes

@@ -20,10 +20,10 @@ import (
 )
 
 // A snapshot is a file of numbers in little-endian order: magic, position, hash of
-// the event there, the gauges, the keys of each kind with their cells, the actions
+// the event there, the secret that keys are made with, the gauges, the keys of each kind with their cells, the actions
 // that wait for the end of their challenges; at last the SHA-256 of all before. It
 // holds hashes of values of people, and counts, but no values.
-const snapshotMagic = "sallyport metrics 1\n"
+const snapshotMagic = "sallyport metrics 2\n"
 
 // half ends the name of a snapshot while it is being written.
 const half = ".*.new"
@@ -141,6 +141,7 @@ func (p *picture) encode(to io.Writer, l *layout) error {
 	e.u64(uint64(p.position.Epoch))
 	e.u64(p.position.Seq)
 	e.buf = append(e.buf, p.leaf[:]...)
+	e.buf = append(e.buf, l.secret[:]...)
 	e.u64(uint64(p.horizon))
 	e.u64(uint64(p.lost))
 	e.u64(uint64(p.lostResults))
@@ -276,6 +277,8 @@ func (d *decoder) board(meters []*rules.Meter, limit int64) (*board, error) {
 	position := events.Position{Epoch: events.Epoch(d.u64()), Seq: d.u64()}
 	var leaf [sha256.Size]byte
 	copy(leaf[:], d.bytes(len(leaf)))
+	var secret [32]byte
+	copy(secret[:], d.bytes(len(secret)))
 	horizon, lost, lostResults := int64(d.u64()), int64(d.u64()), int64(d.u64())
 	type stored struct {
 		id   string
@@ -301,6 +304,7 @@ func (d *decoder) board(meters []*rules.Meter, limit int64) (*board, error) {
 		has[g.id] = true
 	}
 	l := newLayout(slices.DeleteFunc(slices.Clone(meters), func(m *rules.Meter) bool { return !has[m.ID()] }))
+	l.secret = secret
 	b := newBoard(l, limit)
 	b.position, b.leaf, b.lost, b.lostResults = position, leaf, lost, lostResults
 	if horizon != 0 {

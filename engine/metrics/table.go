@@ -22,6 +22,7 @@ const (
 	entriesBits  = 13
 	chunkEntries = 1 << entriesBits
 	entryBytes   = 32
+	pointerBytes = 8
 	shardBits    = 6
 )
 
@@ -40,9 +41,23 @@ type table struct {
 
 // shard is a part of the hash index: open addressing with linear probing.
 type shard struct {
-	slots []uint32 // number of an entry plus one, 0 when empty
+	slots []pointer
 	used  int
 }
+
+// pointer is where an entry is: its number plus one, and above it the low half of
+// its key's second word, which tells most other keys apart without a look at the
+// entry, somewhere else in memory. The low bits of that half are also where the
+// search begins. 0 is none.
+type pointer uint64
+
+func pointerTo(k key, number uint32) pointer { return pointer(k[1])<<32 | pointer(number+1) }
+
+func (p pointer) number() uint32 { return uint32(p) - 1 }
+func (p pointer) home() uint64   { return uint64(p >> 32) }
+
+// home is where the search for a key begins, before it is cut to the shard's size.
+func (k key) home() uint64 { return uint64(uint32(k[1])) }
 
 func newTable(a *arena) *table { return &table{arena: a} }
 
@@ -68,9 +83,10 @@ func (t *table) find(k key) (number uint32, found bool) {
 		return 0, false
 	}
 	mask := uint64(len(s.slots) - 1)
-	for at := k[1] & mask; s.slots[at] != 0; at = (at + 1) & mask {
-		if number = s.slots[at] - 1; t.at(number).key == k {
-			return number, true
+	home := k.home()
+	for at := home & mask; s.slots[at] != 0; at = (at + 1) & mask {
+		if p := s.slots[at]; p.home() == home && t.at(p.number()).key == k {
+			return p.number(), true
 		}
 	}
 	return 0, false
@@ -104,31 +120,31 @@ func (t *table) insert(k key, flags, class uint8) (number uint32, ok bool) {
 		t.used++
 	}
 	*t.ownEntry(number) = entry{key: k, block: block, class: class, flags: inUse | flags}
-	s.put(k, number)
+	s.put(pointerTo(k, number))
 	s.used++
 	t.keys++
 	return number, true
 }
 
-func (s *shard) put(k key, number uint32) {
+func (s *shard) put(p pointer) {
 	mask := uint64(len(s.slots) - 1)
-	at := k[1] & mask
+	at := p.home() & mask
 	for s.slots[at] != 0 {
 		at = (at + 1) & mask
 	}
-	s.slots[at] = number + 1
+	s.slots[at] = p
 }
 
 func (t *table) growShard(s *shard) bool {
 	size := max(8, 2*len(s.slots))
-	if !t.budget.take(int64(size-len(s.slots)) * 4) {
+	if !t.budget.take(int64(size-len(s.slots)) * pointerBytes) {
 		return false
 	}
 	old := s.slots
-	s.slots = make([]uint32, size)
-	for _, slot := range old {
-		if slot != 0 {
-			s.put(t.at(slot-1).key, slot-1)
+	s.slots = make([]pointer, size)
+	for _, p := range old {
+		if p != 0 {
+			s.put(p)
 		}
 	}
 	return true
@@ -139,13 +155,13 @@ func (t *table) remove(number uint32) {
 	e := t.ownEntry(number)
 	s := t.shard(e.key)
 	mask := uint64(len(s.slots) - 1)
-	at := e.key[1] & mask
-	for s.slots[at] != number+1 {
+	at := e.key.home() & mask
+	for s.slots[at].number() != number {
 		at = (at + 1) & mask
 	}
 	// Close the gap: move back every follower that would not be found beyond it.
 	for next := (at + 1) & mask; s.slots[next] != 0; next = (next + 1) & mask {
-		home := t.at(s.slots[next] - 1).key[1] & mask
+		home := s.slots[next].home() & mask
 		if (next-home)&mask >= (next-at)&mask {
 			s.slots[at] = s.slots[next]
 			at = next

@@ -34,7 +34,7 @@ var imports = map[string][]string{
 	"engine":                      {"engine/lists", "rules", "events"},
 	"engine/lists":                {"rules", "events"},
 	"engine/backtest":             {"engine", "engine/metrics", "rules", "events"},
-	"engine/metrics":              {"engine", "rules", "events"},
+	"engine/metrics":              {"engine", "rules", "events", "github.com/minio/highwayhash"},
 	"engine/metrics/metricsbench": {"engine/metrics", "rules", "events"},
 	"engine/memory":               {"engine", "engine/lists", "rules", "events"},
 	"engine/signals":              {"engine", "engine/signals/ipdata", "internal/recent", "rules", "events", "github.com/mileusna/useragent", "github.com/nyaruka/phonenumbers"},
