@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +22,7 @@ func ParseYAML(text []byte) (Definition, error) {
 	if err := checkSize(text); err != nil {
 		return Definition{}, err
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder := yaml.NewDecoder(inTurns{bytes.NewReader(text)})
 	decoder.KnownFields(true)
 	var d Definition
 	if err := decoder.Decode(&d); err != nil {
@@ -84,6 +85,17 @@ func fractions(text []byte) []Problem {
 	}
 	visit(&document)
 	return problems
+}
+
+// inTurns is a text of which the parser reads some hundred bytes at a time. In
+// between, whoever waits for the processor goes first: a set of thousands of rules
+// takes a tenth of a second to read, in which a server must answer requests.
+type inTurns struct{ text *bytes.Reader }
+
+// Read implements io.Reader.
+func (r inTurns) Read(p []byte) (int, error) {
+	runtime.Gosched()
+	return r.text.Read(p)
 }
 
 // YAML writes the definition as ParseYAML reads it.
