@@ -22,8 +22,11 @@ func BenchmarkParse(b *testing.B) {
 func BenchmarkFormat(b *testing.B) {
 	bridged := bridge.New(&definition)
 	tree, problems := bridged.Parse(usual)
+	if len(problems) > 0 {
+		b.Fatal(problems)
+	}
 	for b.Loop() {
-		if _, problems = bridged.Format(tree); len(problems) > 0 {
+		if _, problems := bridged.Format(tree); len(problems) > 0 {
 			b.Fatal(problems)
 		}
 	}
