@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/operators"
@@ -211,6 +213,27 @@ func (s *Server) signOut(k *call) error {
 	}
 	k.SetCookie(s.sessionCookie("", time.Unix(1, 0)))
 	return k.ok(struct{}{})
+}
+
+// operatorNames tells what colleagues are called.
+func (s *Server) operatorNames(k *call) error {
+	ctx, cancel := k.within()
+	defer cancel()
+	names, err := s.config.Operators.Names(ctx)
+	if err != nil {
+		return fmt.Errorf("list operators: %w", err)
+	}
+	type named struct {
+		ID   string `json:"id"`
+		Name string `json:"name"`
+	}
+	answer := struct {
+		Operators []named `json:"operators"`
+	}{[]named{}}
+	for _, id := range slices.Sorted(maps.Keys(names)) {
+		answer.Operators = append(answer.Operators, named{id, names[id]})
+	}
+	return k.ok(answer)
 }
 
 // sessionCookie carries a session's secret; an empty one ends it.

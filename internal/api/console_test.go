@@ -151,10 +151,13 @@ func TestRolesAreEnforced(t *testing.T) {
 	set := reviewer.do("GET", "/rules", nil).ok()
 	definition := set.get("definition")
 	reviewer.do("POST", "/rules/check", definition).ok()
+	if names := reviewer.do("GET", "/operators", nil).ok().get("operators"); len(names.([]any)) != 1 {
+		t.Errorf("a reviewer is told the names %v; want their own", names)
+	}
 	reviewer.do("POST", "/rules/publish", object{"base": 1, "note": "mine", "definition": definition}).refused(403, "forbidden")
 	w.wantEvents()
 	nobody := &browser{w: w}
-	for _, path := range []string{"/session", "/status", "/decisions", "/decision?user=a&action=b&key=c", "/rules", "/rules/versions", "/vocabulary"} {
+	for _, path := range []string{"/session", "/operators", "/status", "/decisions", "/decision?user=a&action=b&key=c", "/rules", "/rules/versions", "/vocabulary"} {
 		nobody.do("GET", path, nil).refused(401, "unauthorized")
 	}
 	w.do(request{method: "GET", path: "/console/api/nothing"}).refused(404, "not_found")

@@ -99,6 +99,7 @@ func (s *Server) routes() {
 	s.at("POST", consoleAPI+"/signin/begin", stranger, s.signInBegin)
 	s.at("POST", consoleAPI+"/signin/finish", stranger, s.signInFinish)
 	s.at("POST", consoleAPI+"/signout", operator(operators.Reviewer), s.signOut)
+	s.at("GET", consoleAPI+"/operators", operator(operators.Reviewer), s.operatorNames)
 	s.at("GET", consoleAPI+"/status", operator(operators.Reviewer), s.status)
 	s.at("GET", consoleAPI+"/decisions", operator(operators.Reviewer), s.decisions)
 	s.at("GET", consoleAPI+"/decision", operator(operators.Reviewer), s.decision)

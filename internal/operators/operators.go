@@ -92,6 +92,8 @@ var (
 type Store interface {
 	// OperatorCount is the number of operators.
 	OperatorCount(ctx context.Context) (int, error)
+	// OperatorNames reads what operators are called, by id.
+	OperatorNames(ctx context.Context) (map[string]string, error)
 	// SaveInvite keeps an invite and its event. One by events.BySallyport, which is
 	// for the first operator, replaces earlier ones by it and holds only while
 	// nobody is registered.

@@ -125,3 +125,13 @@ func (d *Desk) SignOut(ctx context.Context, secret string) error {
 	}
 	return nil
 }
+
+// Names tells what operators are called, by id: colleagues see each other's names
+// beside what they publish and approve.
+func (d *Desk) Names(ctx context.Context) (map[string]string, error) {
+	names, err := d.store.OperatorNames(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read names of operators: %w", err)
+	}
+	return names, nil
+}

@@ -20,6 +20,22 @@ func (s *Store) OperatorCount(ctx context.Context) (int, error) {
 	return n, nil
 }
 
+// OperatorNames implements operators.Store.
+func (s *Store) OperatorNames(ctx context.Context) (map[string]string, error) {
+	names := map[string]string{}
+	rows, err := s.read(ctx).list("SELECT id, name FROM operators", nil)
+	err = each(rows, err, func(rows *sql.Rows) error {
+		var id, name string
+		err := rows.Scan(&id, &name)
+		names[id] = name
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read names of operators: %w", err)
+	}
+	return names, nil
+}
+
 // SaveInvite implements operators.Store.
 func (s *Store) SaveInvite(ctx context.Context, i operators.Invite, event events.Draft) error {
 	var in input

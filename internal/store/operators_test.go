@@ -86,6 +86,9 @@ func TestOperators(t *testing.T) {
 		if n, err := s.OperatorCount(t.Context()); err != nil || used != 5 || n != 1 {
 			t.Errorf("%d were told it is used, %d operators, %v", used, n, err)
 		}
+		if names, err := s.OperatorNames(t.Context()); err != nil || names["ann"] != "Ann" || len(names) != 1 {
+			t.Errorf("names %v, %v; want that of the only operator", names, err)
+		}
 		second := operators.Invite{Hash: []byte("second"), Role: operators.Analyst, By: "ann", Expires: base.Add(time.Hour)}
 		if err := s.SaveInvite(t.Context(), second, event(events.KindOperatorInvited)); err != nil {
 			t.Fatal(err)

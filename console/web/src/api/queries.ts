@@ -19,6 +19,13 @@ export const sessionQuery = queryOptions({
   staleTime: 5 * 60_000,
 })
 
+/** What colleagues are called, by id. */
+export const namesQuery = queryOptions({
+  queryKey: ['operators'],
+  queryFn: async ({ signal }) => Object.fromEntries((await answerOf(api.GET('/operators', { signal }))).operators.map(({ id, name }) => [id, name])),
+  staleTime: 60_000,
+})
+
 export const statusQuery = queryOptions({
   queryKey: ['status'],
   queryFn: ({ signal }) => answerOf(api.GET('/status', { signal })),

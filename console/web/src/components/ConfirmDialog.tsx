@@ -36,7 +36,7 @@ export function ConfirmDialog({ opened, title, children, action, dangerous = fal
           <Button variant="default" onClick={onClose}>
             Cancel
           </Button>
-          <Button type="submit" loading={pending} {...(dangerous ? { color: 'red' } : {})}>
+          <Button type="submit" loading={pending} {...(dangerous ? { color: 'red.9' } : {})}>
             {action}
           </Button>
         </Group>

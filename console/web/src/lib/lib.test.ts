@@ -4,6 +4,7 @@ import { compareWords } from './compare'
 import { agentName, ago, between, clock, count, countryName, micros } from './format'
 import { inviteIn } from './invite'
 import { maskAddress, maskEmail, maskFact } from './mask'
+import { authorName } from './words'
 
 const now = Date.parse('2026-11-22T12:00:00Z')
 
@@ -106,4 +107,14 @@ describe('compareWords', () => {
     const marks = { same: '=', removed: '-', added: '+' }
     expect(compareWords(before, after).map(({ kind, text }) => marks[kind] + text).join('|')).toBe(want)
   })
+})
+
+test.each([
+  ['operator:abc', 'Olga'],
+  ['operator:def', 'Jonas'],
+  ['operator:0123456789', 'Operator 012345'],
+  ['management', 'The management API'],
+  ['somebody else', 'somebody else'],
+])('the author %s is called %s', (author, want) => {
+  expect(authorName(author, { id: 'abc', name: 'Olga' }, { def: 'Jonas' })).toBe(want)
 })

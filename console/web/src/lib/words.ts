@@ -61,9 +61,9 @@ export const isOpen = (state: State): boolean => states[state].progress === 'wai
 
 const authors: Readonly<Record<string, string>> = { management: 'The management API', sallyport: 'Sallyport', backend: 'The backend' }
 
-/** The author of a published set, by name where it is known: oneself, or a part of the system. */
-export function authorName(author: string, self: { id: string; name: string } | undefined): string {
+/** The author of a published set or a draft, by name where it is known. */
+export function authorName(author: string, self: { id: string; name: string } | undefined, names: Readonly<Record<string, string>> = {}): string {
   const id = /^operator:(.+)$/.exec(author)?.[1]
   if (id === undefined) return authors[author] ?? author
-  return id === self?.id ? self.name : `Operator ${id.slice(0, 6)}`
+  return (id === self?.id ? self.name : names[id]) ?? `Operator ${id.slice(0, 6)}`
 }

@@ -28,6 +28,7 @@ describe('approving', () => {
     ['not to an author', { operator: olga }, /somebody else/],
     ['not to a reviewer', { operator: { ...jonas, role: 'reviewer' } }, /analyst/],
     ['not twice', { draft: approved }, /You approved/],
+    ['not when it cannot be published any more', { current: 4 }, /set 4 is in force/],
     ['not where nobody asks for it', { approvalRequired: false }, /nobody’s approval/],
   ] as const)('is offered %s', (_, change, reason) => {
     expect(approving(situation(change))).toEqual({ offered: false, reason: expect.stringMatching(reason) })
@@ -44,7 +45,7 @@ describe('publishing', () => {
   test.each([
     ['approval', {}, /approve it first/],
     ['the role', { draft: approved, operator: { ...olga, role: 'reviewer' } }, /analyst/],
-    ['the newest set as its base', { draft: approved, current: 5 }, /began as set 3, and set 5/],
+    ['the newest set as its base', { draft: approved, current: 5 }, /based on set 3, and set 5/],
     ['a set without problems', { draft: approved, problems: 1 }, /problems/],
     ['tests that pass', { draft: approved, failedTests: 1 }, /test fails/],
     ['the answer of the check', { draft: approved, problems: undefined }, /not checked/],

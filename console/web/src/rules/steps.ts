@@ -44,10 +44,11 @@ export const standingWords: Readonly<Record<Standing, string>> = {
 }
 
 /** Whether this person can approve the revision. */
-export function approving({ draft, approvalRequired, operator }: Situation): Step {
+export function approving({ draft, current, approvalRequired, operator }: Situation): Step {
   const self = authorOf(operator)
   if (!mayChange(operator)) return refused('Approving needs the role of an analyst.')
   if (draft.approvals.some(({ by }) => by === self)) return refused('You approved this revision.')
+  if (draft.base !== current) return refused(`It is based on set ${draft.base}, and set ${current} is in force by now.`)
   if (!approvalRequired) return refused('Drafts need nobody’s approval here.')
   if (draft.authors.includes(self)) return refused('You worked on this draft, so somebody else must approve it.')
   return offered
@@ -56,7 +57,7 @@ export function approving({ draft, approvalRequired, operator }: Situation): Ste
 /** Whether this person can publish the draft: the first thing that is missing, in the order in which it is mended. */
 export function publishing({ draft, current, approvalRequired, operator, problems, failedTests }: Situation): Step {
   if (!mayChange(operator)) return refused('Publishing needs the role of an analyst.')
-  if (draft.base !== current) return refused(`It began as set ${draft.base}, and set ${current} is in force by now.`)
+  if (draft.base !== current) return refused(`It is based on set ${draft.base}, and set ${current} is in force by now.`)
   if (problems === undefined || failedTests === undefined) return refused('It is not checked yet.')
   if (problems > 0) return refused('It has problems to mend first.')
   if (failedTests > 0) return refused('A test fails.')

@@ -95,8 +95,8 @@ function Content({ draft: read, inForce, operator, onEdit, onPublished, onDelete
           <div className={action.titles}>
             <h1 className={action.title}>{draft.title}</h1>
             <p className={action.lead}>
-              Revision {draft.revision} by {authorName(draft.author)}, <Ago time={draft.updatedAt} />; began as set {draft.base}
-              {draft.authors.length > 1 && <>. Worked on by {draft.authors.map(authorName).join(', ')}</>}
+              {authorName(draft.author)}, <Ago time={draft.updatedAt} />. Revision {draft.revision}, based on set {draft.base}
+              {draft.authors.length > 1 && <>. All authors: {draft.authors.map(authorName).join(', ')}</>}
             </p>
           </div>
           <Standing value={state} />

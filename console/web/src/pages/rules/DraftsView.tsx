@@ -21,7 +21,8 @@ export function DraftsView({ readOnly }: { readOnly: boolean }) {
         <div className={action.titles}>
           <h1 className={action.title}>Drafts</h1>
           <p className={action.lead}>
-            Rule sets on their way. {answer?.approvalRequired === true ? 'Somebody who did not work on a draft approves it before it is published.' : 'Nobody has to approve them here.'}
+            Rule sets on their way.
+            {answer !== undefined && (answer.approvalRequired ? ' Somebody who did not work on a draft approves it before it is published.' : ' Nobody has to approve them here.')}
           </p>
         </div>
       </header>
@@ -54,7 +55,7 @@ function Entry({ draft, current, approvalRequired }: { draft: SavedDraft; curren
       <span className={classes.text}>
         <span className={classes.name}>{draft.title}</span>
         <span className={classes.by}>
-          Revision {draft.revision} by {authorName(draft.author)}, <Ago time={draft.updatedAt} />; began as set {draft.base}
+          {authorName(draft.author)}, <Ago time={draft.updatedAt} />. Revision {draft.revision}, based on set {draft.base}
         </span>
         {draft.approvals.length > 0 && <span className={classes.by}>Approved by {draft.approvals.map(({ by }) => authorName(by)).join(', ')}</span>}
       </span>

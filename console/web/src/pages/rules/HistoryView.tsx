@@ -27,8 +27,11 @@ export function HistoryView({ inForce }: { inForce: number }) {
         <ol className={classes.list}>
           {versions.data.map((version) => (
             <li key={version.number}>
-              <Link to="/rules" search={{ set: String(version.number) }} className={classes.version} aria-label={`Set ${version.number}: ${version.note || 'no note'}`}>
-                <span className={classes.number}>{version.number}</span>
+              <Link to="/rules" search={{ set: String(version.number) }} className={classes.version}>
+                <span className={classes.number}>
+                  <span className="hidden">Set </span>
+                  {version.number}
+                </span>
                 <span className={classes.text}>
                   <span>{version.note || <span className="dim">No note</span>}</span>
                   <span className={classes.by}>
