@@ -58,14 +58,14 @@ export function DraftBar({ state, check, approvalRequired, onPlace, onSave, onRe
         <Button size="xs" onClick={onSave}>
           {draft.source === undefined ? 'Save as draft' : 'Save the draft'}
         </Button>
-      : <>
+      : <span className={classes.pair}>
           <Button size="xs" variant="default" onClick={onSave}>
             Save as draft
           </Button>
           <Button size="xs" onClick={onReview}>
             Review and publish
           </Button>
-        </>
+        </span>
       }
     </div>
   )
