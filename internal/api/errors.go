@@ -251,8 +251,8 @@ func failedTests(e *ruleset.TestsError) *Error {
 func overtaken(e *ruleset.ConflictError) *Error {
 	answer := &Error{
 		Status: http.StatusConflict, Code: codeConflict, Cause: e,
-		Description: "Rule set " + strconv.Itoa(e.Current.Number) + " by " + e.Current.Author + " has come into force since rule set " +
-			strconv.Itoa(e.Base) + ", which was edited. Take its " + plural(len(e.Changes), "change") + " into account and try again.",
+		Description: "The rules have changed: set " + strconv.Itoa(e.Current.Number) + " by " + e.Current.Author +
+			" has come into force since set " + strconv.Itoa(e.Base) + ", which was edited. Look at what is in force and try again.",
 	}
 	for _, c := range e.Changes[:min(len(e.Changes), rules.MaxProblems)] {
 		p := rules.Problem{Field: c.Part, Message: c.String()}
