@@ -55,6 +55,12 @@ const (
 	MaxRuleCost = 100_000
 	// MaxActionCost is what all conditions of an action may cost together.
 	MaxActionCost = 1_000_000
+	// MaxMetricsCost is what the conditions of all metrics may cost together: some
+	// 2 ms. They are asked for every action, whatever its code, and where windows
+	// are built from the log for millions of them. A condition that several metrics
+	// share is asked, and costs, once; one that reads challenge.result is asked for
+	// each of the ways in which a challenge can end.
+	MaxMetricsCost = 20_000
 )
 
 // MaxStringBytes bounds every string that a condition reads. A longer one is

@@ -143,6 +143,13 @@ func (m *Meter) Counts(o *Occurrence) bool {
 	return err == nil && out == types.True
 }
 
+// ReadsResult tells whether the meter's condition reads how a challenge ended.
+// Where it does not, the condition says the same of every result.
+func (m *Meter) ReadsResult() bool {
+	_, reads := m.reads[challengeResult]
+	return reads
+}
+
 // occurrenceValues is what the condition of a metric reads.
 type occurrenceValues struct {
 	meter *Meter
@@ -210,17 +217,24 @@ func (c *checker) meters(d *Definition) []*Meter {
 		return nil
 	}
 	meters := make([]*Meter, len(d.Metrics))
-	var total uint64
+	costs := map[string]uint64{} // of each condition; metrics that share one ask it once
 	for i := range d.Metrics {
 		before := len(c.problems)
 		m, cost := c.meter(fmt.Sprintf("metrics[%d]", i), d.Metrics[i], facts)
 		if len(c.problems) == before {
 			meters[i] = m
 		}
+		if m.ReadsResult() {
+			cost *= uint64(len(ChallengeResults))
+		}
+		costs[m.parts.Condition] = cost
+	}
+	var total uint64
+	for _, cost := range costs {
 		total += cost
 	}
-	if total > MaxActionCost {
-		c.report("metrics", "", "the conditions of the metrics may cost %d together at worst; at most %d is allowed", total, MaxActionCost)
+	if total > MaxMetricsCost {
+		c.report("metrics", "", "the conditions of the metrics may cost %d together at worst; at most %d is allowed, as they are asked for every action", total, MaxMetricsCost)
 	}
 	return meters
 }

@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -79,16 +80,50 @@ func TestMetricsAreChecked(t *testing.T) {
 }
 
 func TestConditionsOfMetricsMustNotCostTooMuchTogether(t *testing.T) {
-	var list []rules.Metric
-	for i := range rules.MaxMetrics {
-		list = append(list, rules.Metric{
-			Name: "m" + strings.Repeat("x", i), Function: rules.Count, Window: "1h",
-			Where: `custom.payee.matches('` + strings.Repeat("a?", 100) + `')`,
-		})
+	slow := func(i int) string { return fmt.Sprintf("custom.payee.matches('[a-z]+%d.*[^a]')", i) }
+	tests := []struct {
+		name   string
+		n      int
+		metric func(i int, m *rules.Metric)
+		fits   bool
+	}{
+		{"ordinary conditions", rules.MaxMetrics, func(i int, m *rules.Metric) {
+			m.Where = fmt.Sprintf("action.outcome == 'ALLOW' && custom.amount > %d.0 && ip.countryCode != 'NZ'", i)
+		}, true},
+		{"ordinary conditions on challenges", rules.MaxMetrics, func(i int, m *rules.Metric) {
+			m.Counts, m.Where = rules.CountChallenges, fmt.Sprintf("challenge.result == 'failed' && custom.amount > %d.0", i)
+		}, true},
+		{"some patterns", 4, func(i int, m *rules.Metric) { m.Where = slow(i) }, true},
+		{"many patterns", 16, func(i int, m *rules.Metric) { m.Where = slow(i) }, false},
+		{"many metrics with one pattern", 16, func(_ int, m *rules.Metric) { m.Where = slow(0) }, true},
+		{"some patterns on challenges", 4, func(i int, m *rules.Metric) { m.Counts, m.Where = rules.CountChallenges, slow(i) }, true},
+		{"some patterns for each result", 4, func(i int, m *rules.Metric) {
+			m.Counts, m.Where = rules.CountChallenges, "challenge.result == 'failed' && "+slow(i)
+		}, false},
+		{"patterns that each may cost a rule's share", rules.MaxMetrics, func(i int, m *rules.Metric) {
+			m.Counts = rules.CountChallenges
+			m.Where = fmt.Sprintf(`custom.payee.matches("(x+x+)+y%d") || custom.payee.matches("(.*)(.*)(.*)(.*)(.*)(.*)(.*)(.*)(.*)[^a]")`, i)
+		}, false},
 	}
-	problems := rules.Check(rules.Definition{Fields: metricFields, Metrics: list})
-	if len(problems) != 1 || problems[0].Field != "metrics" || !strings.Contains(problems[0].Message, "together") {
-		t.Errorf("problems %v", problems)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var list []rules.Metric
+			for i := range tt.n {
+				m := rules.Metric{Name: fmt.Sprintf("m%d", i), Function: rules.Count, Window: "1h"}
+				tt.metric(i, &m)
+				list = append(list, m)
+			}
+			problems := rules.Check(rules.Definition{Fields: metricFields, Metrics: list})
+			if tt.fits {
+				if len(problems) != 0 {
+					t.Errorf("problems %v", problems)
+				}
+				return
+			}
+			if len(problems) != 1 || problems[0].Field != "metrics" || !strings.Contains(problems[0].Message, "together at worst; at most 20000 is allowed") {
+				t.Errorf("problems %v", problems)
+			}
+		})
 	}
 }
 

@@ -73,7 +73,8 @@ func TestDocumentation(t *testing.T) {
 	sizes := fmt.Sprintf("| a rule set | %d MiB, %s rules, %d actions, %d fields, %d metrics, %d lists, %s tests |", rules.MaxDefinitionBytes>>20,
 		withComma(rules.MaxRules), rules.MaxActions, rules.MaxFields, rules.MaxMetrics, rules.MaxLists, withComma(rules.MaxTests))
 	rest := fmt.Sprintf("| an action | %d rules with `onMatch` |\n| matches that a decision records | %d,", rules.MaxAdditions, rules.MaxMatches)
-	for _, row := range []string{limits, sizes, rest} {
+	metrics := fmt.Sprintf("| the conditions of all metrics together | a cost of %s at worst,", withComma(rules.MaxMetricsCost))
+	for _, row := range []string{limits, sizes, metrics, rest} {
 		if !strings.Contains(string(text), row) {
 			t.Errorf("docs/rules.md does not say %q", row)
 		}
