@@ -209,6 +209,14 @@ func (b *Bench) UpdateAndRead(w *Workload) error {
 	return nil
 }
 
+// Commit folds the events of a workload, each as a group of its own, as the
+// store's committer does.
+func (b *Bench) Commit(w *Workload) {
+	for i := range w.events {
+		b.Windows.Committed(w.events[i : i+1])
+	}
+}
+
 // heap is what lives on the heap, bytes.
 func heap() int64 {
 	runtime.GC()

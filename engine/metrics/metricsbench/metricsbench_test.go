@@ -28,6 +28,23 @@ func BenchmarkUpdateAndReadOfSixMetrics(b *testing.B) {
 	}
 }
 
+func BenchmarkCommitOfOneEvent(b *testing.B) {
+	windows, err := metricsbench.New(million, "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		b.StopTimer()
+		w := windows.Workload(metricsbench.BatchSize)
+		b.StartTimer()
+		windows.Commit(w)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*metricsbench.BatchSize), "ns/event")
+	if err := windows.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
+
 func BenchmarkMemoryOfAUser(b *testing.B) {
 	for b.Loop() {
 		bytes, err := metricsbench.BytesPerUser(million)
