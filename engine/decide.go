@@ -56,6 +56,9 @@ func (e *Engine) decide(ctx context.Context, c *decision) (Recording, error) {
 	}
 	if e.config.Metrics != nil && len(c.set.Meters()) > 0 {
 		event.Local = occurrence(facts, d.Outcome)
+		if preparer, ok := e.config.Metrics.(Preparer); ok {
+			preparer.Prepare(&event)
+		}
 	}
 	d.CreatedAt, d.StateChangedAt = event.Time, event.Time // as exact as the log is
 	return Recording{

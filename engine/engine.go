@@ -157,6 +157,17 @@ type Metrics interface {
 	Read(set *rules.Set, code string, facts *rules.Facts) events.Position
 }
 
+// Preparer is implemented by Metrics that can work out what a decision adds to
+// them before the log has it. Then only the decision's caller waits for that, and
+// not everybody whose decisions are committed with it or after it.
+type Preparer interface {
+	Metrics
+	// Prepare gets the event of a decision, whose Local is a *rules.Occurrence, as
+	// it goes to the log. It may put something else into Local, from which the
+	// observers of the log learn the same.
+	Prepare(d *events.Draft)
+}
+
 // Recorder keeps decisions. internal/store keeps them in SQL, engine/memory in
 // memory.
 type Recorder interface {

@@ -365,9 +365,11 @@ func TestOccurrenceIsWhatWasRecorded(t *testing.T) {
 	d := track(t, w.Engine, w.pay("jane", func(a *engine.Action) { a.Custom = custom }))
 	custom["amount"] = 0.0 // the caller's map, which it may use again
 	_, facts, _ := w.tracked(t)
-	got, ok := seen[0].Local.(*rules.Occurrence)
-	if !ok {
-		t.Fatalf("observers got %T", seen[0].Local)
+	_, plain := seen[0].Local.(*rules.Occurrence)
+	seen[0].Personal = nil // what observers are given must do
+	got, err := metrics.OccurrenceOf(&seen[0])
+	if err != nil || got == nil || plain {
+		t.Fatalf("observers got %T, %v; want it prepared", seen[0].Local, err)
 	}
 	want := &rules.Occurrence{Facts: facts, Outcome: d.Outcome}
 	equateTimes := cmpopts.EquateApproxTime(0)

@@ -58,9 +58,9 @@ type Draft struct {
 	Personal []byte      // JSON object of the values, nil when there are none
 	Salt     []byte      // 16 random bytes, nil when there are no personal values
 
-	// Local is what the writer knew before it made the bytes: a *rules.Facts for an
-	// ActionTracked. It spares readers in the same process reading them again, is
-	// nil elsewhere, and never stored or sent.
+	// Local is what the writer knew before it made the bytes: a *rules.Occurrence for
+	// an ActionTracked, or what the metrics prepared from it. It spares readers in the
+	// same process reading them again, is nil elsewhere, and never stored or sent.
 	Local any
 }
 

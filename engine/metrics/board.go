@@ -45,16 +45,14 @@ type board struct {
 
 // scratch is memory that each fold uses again.
 type scratch struct {
-	reading   *reading
 	additions []addition
-	results   []result
 	entries   []uint32 // per kind: number of the entry of this occurrence plus one, 0 while it is not known
 	coming    []int    // per kind: cells that this occurrence may still need
 }
 
 // newBoard makes an empty board that takes at most limit bytes, about.
 func newBoard(l *layout, limit int64) *board {
-	b := &board{layout: l, budget: budget{limit: limit}, scratch: scratch{reading: l.newReading()}}
+	b := &board{layout: l, budget: budget{limit: limit}}
 	b.arena = newArena(&b.budget)
 	b.waiting.init()
 	b.oldest = make([][256]uint32, len(l.kinds))

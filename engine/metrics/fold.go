@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
+	"sync/atomic"
 
 	"github.com/sallyport/sallyport/events"
 	"github.com/sallyport/sallyport/rules"
@@ -19,8 +19,13 @@ func OccurrenceOf(e *events.Event) (*rules.Occurrence, error) {
 	if e.Kind != events.KindActionTracked {
 		return nil, nil
 	}
-	if o, ok := e.Local.(*rules.Occurrence); ok && o != nil && o.Facts != nil {
-		return o, nil
+	switch local := e.Local.(type) {
+	case *prepared:
+		return local.occurrence, nil
+	case *rules.Occurrence:
+		if local != nil && local.Facts != nil {
+			return local, nil
+		}
 	}
 	if len(e.Personal) == 0 {
 		return nil, nil
@@ -74,72 +79,67 @@ func endsAction(e *events.Event) (bool, error) {
 	return body.Purpose == "action", nil
 }
 
+// tally counts what folding had to do.
+type tally struct {
+	asked    atomic.Uint64 // how often it was asked whether a metric counts something
+	prepared atomic.Uint64 // events that came with their shares
+}
+
 // fold adds events. Those that were folded before are skipped; a first one that
 // does not follow is errGap, and nothing is folded. With inOrder, the events come
-// from the log and follow the position, whatever their epoch says.
-func (b *board) fold(run []events.Event, inOrder bool) error {
+// from the log and follow the position, whatever their epoch says. What the events
+// add is worked out before anybody else who folds has to wait.
+func (b *board) fold(run []events.Event, inOrder bool, t *tally) error {
+	run = b.news(run)
+	if len(run) == 0 {
+		return nil
+	}
+	r := b.layout.readings.Get().(*reading)
+	defer b.layout.readings.Put(r)
+	shares, failure := b.layout.sharesOf(run, r, t)
+	defer clear(shares) // the pool keeps no one's events
+
 	b.folding.Lock()
 	defer b.folding.Unlock()
+	rest := b.news(run)
+	if len(rest) == 0 {
+		return nil
+	}
+	position := b.at()
+	if follows := rest[0].Epoch == position.Epoch && rest[0].Seq == position.Seq+1; !follows && !inOrder {
+		return errGap
+	}
+	for i := len(run) - len(rest); i < len(shares); i++ {
+		b.foldEvent(&run[i], &shares[i])
+	}
+	return failure
+}
+
+// news are the events of a run that were not folded yet.
+func (b *board) news(run []events.Event) []events.Event {
 	position := b.at()
 	for len(run) > 0 && run[0].Epoch == position.Epoch && run[0].Seq <= position.Seq {
 		run = run[1:]
 	}
-	if len(run) == 0 {
-		return nil
-	}
-	if follows := run[0].Epoch == position.Epoch && run[0].Seq == position.Seq+1; !follows && !inOrder {
-		return errGap
-	}
-	for i := range run {
-		if err := b.foldEvent(&run[i]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return run
 }
 
-// foldEvent works out what the event adds before it makes readers wait.
-func (b *board) foldEvent(e *events.Event) error {
-	l, s := b.layout, &b.scratch
-	s.additions, s.results = s.additions[:0], s.results[:0]
-	var o *rules.Occurrence
-	var err error
-	if len(l.gauges) > 0 { // else there is nothing to count, and facts are not even read
-		if o, err = OccurrenceOf(e); err != nil {
-			return err
-		}
-	}
-	outcome, isResult := ends(e.Kind)
-	isResult = isResult && l.results
-	if isResult {
-		if isResult, err = endsAction(e); err != nil {
-			return err
-		}
-	}
-	if o != nil {
-		s.reading.begin()
-		s.additions = l.additions(s.additions, s.reading, o)
-		if l.results && e.State == events.StateChallengeRequired {
-			s.results = l.pending(s.results, s.reading, *o)
-		}
-	}
-	var action key
-	if isResult || len(s.results) > 0 {
-		action = l.keyOf(rules.Measured{IsText: true, Text: string(e.Action.User) + "\x00" + e.Action.Code + "\x00" + e.Action.Key})
-	}
-
+// foldEvent adds the share of an event.
+func (b *board) foldEvent(e *events.Event, s *share) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.count(s.additions, e.Time)
-	if l.results {
+	if b.layout.results {
 		b.waiting.expire(e.Time)
 	}
-	if isResult {
-		b.waiting.end(action, e.Time, outcome, func(r result) { s.additions = append(s.additions, r.addition) })
-		b.count(s.additions, e.Time)
+	if s.ends {
+		additions := b.scratch.additions[:0]
+		b.waiting.end(s.action, e.Time, s.result, func(r result) { additions = append(additions, r.addition) })
+		b.count(additions, e.Time)
+		b.scratch.additions = additions
 	}
-	if len(s.results) > 0 {
-		b.waiting.put(action, e.Time, s.results)
+	if len(s.pending) > 0 {
+		b.waiting.put(s.action, e.Time, s.pending)
 		for b.waiting.bytes() > b.budget.limit/8 {
 			forgotten := b.waiting.pop()
 			b.lostResults = max(b.lostResults, forgotten.at/1e6+int64(resultWithin.Seconds()))
@@ -147,24 +147,4 @@ func (b *board) foldEvent(e *events.Event) error {
 	}
 	b.position, b.last = e.Position, *e
 	b.last.Local = nil
-	return nil
-}
-
-// pending works out what the end of an action's challenge will add, for each way
-// in which it can end.
-func (l *layout) pending(to []result, r *reading, o rules.Occurrence) []result {
-	first := len(to)
-	for i, outcome := range rules.ChallengeResults {
-		o.Challenge = outcome
-		r.again()
-		for _, a := range l.additions(nil, r, &o) {
-			known := slices.IndexFunc(to[first:], func(r result) bool { return r.gauge == a.gauge })
-			if known < 0 {
-				known = len(to) - first
-				to = append(to, result{addition: a})
-			}
-			to[first+known].when |= 1 << i
-		}
-	}
-	return to
 }

@@ -152,7 +152,7 @@ func (w *Windows) catchUp(ctx context.Context, b *board, pause int) error {
 			}
 			return fmt.Errorf("read the log: nothing follows %v, but its head is %v", b.at(), head)
 		}
-		if err := b.fold(run, true); err != nil {
+		if err := b.fold(run, true, nil); err != nil {
 			return err
 		}
 		if pause > 0 {

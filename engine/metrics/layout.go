@@ -43,7 +43,9 @@ type layout struct {
 	kinds   []*rules.Meter // one for each fact that metrics are kept per, in order of its name
 	columns []*rules.Meter // one for each fact that is summed up
 	results bool           // some metric counts challenges
-	secret  [32]byte       // of the keys; random, kept in the snapshot
+	// readResult tells of each filter whether it reads how a challenge ended.
+	readResult []bool
+	secret     [32]byte // of the keys; random, kept in the snapshot
 
 	readings sync.Pool // of *reading
 	// looked remembers where the meters of an action are, by the list that the rule
@@ -117,6 +119,9 @@ func newLayout(meters []*rules.Meter) *layout {
 		l.byID[m.ID()] = len(l.gauges)
 		l.gauges = append(l.gauges, g)
 	}
+	for _, m := range l.filters {
+		l.readResult = append(l.readResult, m.ReadsResult())
+	}
 	rand.Read(l.secret[:])
 	l.readings.New = func() any { return l.newReading() }
 	return l
@@ -156,6 +161,12 @@ type reading struct {
 	met     []state // by filter
 	known   []state // by kind
 	valued  []state // by column
+	asked   uint64  // how often a filter was asked, for a run of events
+
+	// Room that is used again.
+	additions, ending []addition
+	results           []result
+	shares            []share
 
 	// What board.read finds for the keys.
 	found   []state  // by kind: there is an entry
@@ -178,14 +189,12 @@ func (l *layout) newReading() *reading {
 	}
 }
 
-// begin forgets the occurrence before; again only what its conditions said.
+// begin forgets the occurrence before.
 func (r *reading) begin() {
-	r.again()
+	clear(r.met)
 	clear(r.known)
 	clear(r.valued)
 }
-
-func (r *reading) again() { clear(r.met) }
 
 // additions appends what an occurrence adds to the gauges.
 func (l *layout) additions(to []addition, r *reading, o *rules.Occurrence) []addition {
@@ -196,6 +205,7 @@ func (l *layout) additions(to []addition, r *reading, o *rules.Occurrence) []add
 		}
 		if r.met[g.filter] == unread {
 			r.met[g.filter] = as(l.filters[g.filter].Counts(o))
+			r.asked++
 		}
 		if r.met[g.filter] != yes {
 			continue

@@ -273,9 +273,20 @@ func TestValuesAreThoseOfTheWrittenDefinition(t *testing.T) {
 			log, world, reference := &journal{}, newWorld(seed), &reference{}
 			w, _ := start(t, metrics.Config{Log: log, Set: func() *rules.Set { return set }, Now: yesterday})
 			ready(t, w)
+			foreign, _ := start(t, metrics.Config{Log: &journal{}, Set: func() *rules.Set { return set }, Now: yesterday})
+			ready(t, foreign)
 			for i := range 1500 {
 				o := world.next()
-				w.Committed(log.append(7, o.draft(t, i%2 == 0)))
+				// What is folded comes from the bytes, from the writer, or was prepared, for
+				// these windows or for others with other keys.
+				d := o.draft(t, i%4 > 0)
+				switch i % 4 {
+				case 2:
+					w.Prepare(&d)
+				case 3:
+					foreign.Prepare(&d)
+				}
+				w.Committed(log.append(7, d))
 				reference.happened = append(reference.happened, o)
 				if i%13 != 0 {
 					continue

@@ -20,7 +20,7 @@ func NewReplay(meters []*rules.Meter, maxBytes int64) *Replay {
 
 // Fold adds the next events of the log. It returns an error when recorded facts
 // cannot be read.
-func (r *Replay) Fold(run []events.Event) error { return r.board.fold(run, true) }
+func (r *Replay) Fold(run []events.Event) error { return r.board.fold(run, true, nil) }
 
 // Read fills facts.Metrics with what the metrics of an action were, as of the last
 // event that was folded; the windows end at facts.Now.

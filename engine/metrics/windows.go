@@ -69,11 +69,12 @@ type Windows struct {
 	moved    chan struct{}   // closed when live moves; nil while nobody waits
 	failure  error           // why live does not move, nil when it does
 
+	tally    tally         // of Committed
 	wake     chan struct{} // the follower has something to do
 	building atomic.Bool
 }
 
-var _ engine.Metrics = (*Windows)(nil)
+var _ engine.Preparer = (*Windows)(nil)
 
 // New checks the configuration. It starts nothing and reads nothing.
 func New(config Config) (*Windows, error) {
@@ -113,7 +114,9 @@ func orDefault[T comparable](value *T, otherwise T) {
 // Committed folds events that this process has just committed, so that whoever
 // was answered sees them counted. It never waits for the log: after a gap, such as
 // events of another node, it leaves the work to Run, and readers wait or get
-// nothing until it is done. The events are not changed or kept.
+// nothing until it is done. The events are not changed or kept. Those that went
+// through Prepare take a microsecond; of others it has to ask first which metrics
+// count them, at a cost that rules.MaxMetricsCost bounds.
 func (w *Windows) Committed(run []events.Event) {
 	if len(run) == 0 {
 		return
@@ -123,7 +126,7 @@ func (w *Windows) Committed(run []events.Event) {
 	boards := w.boards
 	w.mu.Unlock()
 	for _, b := range boards {
-		if err := b.fold(run, false); err != nil {
+		if err := b.fold(run, false, &w.tally); err != nil {
 			w.nudge() // Run finds the same, or the way around it
 		}
 	}
@@ -256,13 +259,15 @@ type Stats struct {
 	Bytes    int64           // of slabs and indexes
 	Building bool            // metrics are being built from the log
 	Lost     bool            // memory did not suffice: some windows are unknown
+	Prepared uint64          // events, since the start, of which Committed was told what they add
+	Asked    uint64          // how often, since the start, Committed asked whether a metric counts something
 }
 
 // Stats returns figures for the operator.
 func (w *Windows) Stats() Stats {
 	b := w.live.Load()
 	if b == nil {
-		return Stats{Building: w.building.Load()}
+		return Stats{Building: w.building.Load(), Prepared: w.tally.prepared.Load(), Asked: w.tally.asked.Load()}
 	}
 	w.mu.Lock()
 	fresh := w.fresh
@@ -272,6 +277,7 @@ func (w *Windows) Stats() Stats {
 	s := Stats{
 		Position: b.position, Age: time.Since(fresh), Bytes: b.budget.used + b.waiting.bytes(),
 		Building: w.building.Load(), Lost: b.lost != 0 || b.lostResults != 0,
+		Prepared: w.tally.prepared.Load(), Asked: w.tally.asked.Load(),
 	}
 	for _, t := range b.tables {
 		s.Keys += t.keys

@@ -405,3 +405,68 @@ func TestConfigurationIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatWasPreparedIsNotAskedAgain counts what the committer, for whom everybody
+// waits, has to ask.
+func TestWhatWasPreparedIsNotAskedAgain(t *testing.T) {
+	count := func(name string, counts rules.Counted, where string) rules.Metric {
+		return rules.Metric{Name: name, Function: rules.Count, Counts: counts, Window: "1h", Where: where}
+	}
+	set := compile(
+		t, 1,
+		count("large", rules.CountActions, "custom.amount > 5.0"),
+		count("small", rules.CountActions, "custom.amount <= 5.0"),
+		count("failed", rules.CountChallenges, "challenge.result == 'failed'"),
+		count("ended", rules.CountChallenges, "custom.amount > 7.0"),
+		rules.Metric{Name: "often", Function: rules.Count, Counts: rules.CountChallenges, Window: "2h", Where: "custom.amount > 7.0"},
+	)
+	tests := []struct {
+		name     string
+		outcome  rules.Outcome
+		prepare  int // so many windows prepare the event
+		asked    uint64
+		prepared uint64
+	}{
+		{"an allowed action", rules.Allow, 0, 2, 0},
+		{"an allowed action, prepared", rules.Allow, 1, 0, 1},
+		{"a challenge is asked for each result only where it is read", rules.Challenge, 0, 2 + 4 + 1, 0},
+		{"a challenge, prepared", rules.Challenge, 1, 0, 1},
+		{"a challenge, prepared for another layout", rules.Challenge, -1, 2 + 4 + 1, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			log := &journal{}
+			config := metrics.Config{Log: log, Set: func() *rules.Set { return set }, Now: yesterday}
+			w, _ := start(t, config)
+			ready(t, w)
+			o := occurrence{at: base, user: "u", amount: 8.0, outcome: tt.outcome, key: "k"}
+			d := o.draft(t, true)
+			switch tt.prepare {
+			case 1:
+				w.Prepare(&d)
+			case -1:
+				other, _ := start(t, config)
+				ready(t, other)
+				other.Prepare(&d)
+			}
+			run := log.append(7, d)
+			before, err := metrics.OccurrenceOf(&run[0])
+			if err != nil || before.Facts.User.ID != "u" || before.Outcome != tt.outcome {
+				t.Errorf("the occurrence is %+v, %v", before, err)
+			}
+			w.Committed(run)
+			want := map[string]float64{"large": 1, "small": 0, "failed": 0, "ended": 0, "often": 0}
+			if tt.outcome == rules.Challenge {
+				o.result = rules.ChallengeFailed
+				w.Committed(log.append(7, o.draft(t, true)))
+				want["failed"], want["ended"], want["often"] = 1, 1, 1
+			}
+			if s := w.Stats(); s.Asked != tt.asked || s.Prepared != tt.prepared {
+				t.Errorf("%d questions were asked and %d events were prepared; want %d and %d", s.Asked, s.Prepared, tt.asked, tt.prepared)
+			}
+			if got, _ := read(w, set, o.facts()); !cmp.Equal(got, want) {
+				t.Errorf("metrics %v; want %v", got, want)
+			}
+		})
+	}
+}

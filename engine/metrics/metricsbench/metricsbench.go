@@ -189,7 +189,9 @@ func (b *Bench) Workload(n int) *Workload {
 	for i := range n {
 		at := Begin.Add(time.Minute + time.Duration(i)*time.Millisecond)
 		user := b.random.IntN(b.Users)
-		drafts = append(drafts, Event(user, at))
+		d := Event(user, at)
+		b.Windows.Prepare(&d) // as the engine does
+		drafts = append(drafts, d)
 		w.facts = append(w.facts, Facts(user, at))
 	}
 	w.events = b.Log.Append(drafts...)
