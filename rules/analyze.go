@@ -1,8 +1,8 @@
 package rules
 
 import (
+	"context"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -41,24 +41,36 @@ type Finding struct {
 // Rules that are off are left out. A rule with a rollout shadows nothing, since
 // it is not there for everyone. Rules in shadow are compared only with each
 // other: one that repeats a live rule is being tried.
-func Analyze(s *Set) []Finding {
+//
+// The work is bounded: of rules that are too many to be compared it says that
+// they are undecided. The error is that of ctx, when it ends before.
+func Analyze(ctx context.Context, s *Set) ([]Finding, error) {
 	out := []Finding{}
 	var undecided []string
 	d := &s.version.Definition
-	for i := range d.Actions {
-		a := newAnalysis(s, s.actions[d.Actions[i].Code], fmt.Sprintf("actions[%d]", i))
-		out = append(out, a.findings()...)
-		undecided = append(undecided, a.undecided...)
+	steps := 0
+	look := func(rules *action, path string) error {
+		a := newAnalysis(s, rules, path)
+		a.steps = steps
+		found, err := a.findings(ctx)
+		steps, out, undecided = a.steps, append(out, found...), append(undecided, a.undecided...)
+		return err
 	}
-	a := newAnalysis(s, s.otherwise, "otherwise")
-	out = append(out, a.findings()...)
-	if undecided = append(undecided, a.undecided...); len(undecided) > 0 {
+	for i := range d.Actions {
+		if err := look(s.actions[d.Actions[i].Code], fmt.Sprintf("actions[%d]", i)); err != nil {
+			return nil, err
+		}
+	}
+	if err := look(s.otherwise, "otherwise"); err != nil {
+		return nil, err
+	}
+	if len(undecided) > 0 {
 		out = append(out, Finding{
 			Kind: Undecided, Path: "actions", Rules: undecided,
 			Message: fmt.Sprintf("it was not decided whether %s can match, shadow others or be shadowed: not a plain conjunction of tests", countedRules(undecided)),
 		})
 	}
-	return append(out, s.unused()...)
+	return append(out, s.unused()...), nil
 }
 
 // countedRules names a few rules and how many there are.
@@ -79,6 +91,7 @@ type analysis struct {
 	path      string
 	regions   []region
 	undecided []string
+	steps     int // taken so far, at most about maxSteps
 }
 
 func newAnalysis(s *Set, a *action, path string) *analysis {
@@ -103,7 +116,7 @@ func newAnalysis(s *Set, a *action, path string) *analysis {
 	return out
 }
 
-func (a *analysis) findings() []Finding {
+func (a *analysis) findings(ctx context.Context) ([]Finding, error) {
 	found := map[int]Finding{}
 	for i := range a.regions {
 		g := &a.regions[i]
@@ -115,7 +128,9 @@ func (a *analysis) findings() []Finding {
 		}
 	}
 	a.repeated(found)
-	a.shadowed(found)
+	if err := a.shadowed(ctx, found); err != nil {
+		return nil, err
+	}
 	out := make([]Finding, 0, len(found))
 	for i := range a.regions {
 		if f, ok := found[i]; ok {
@@ -124,7 +139,7 @@ func (a *analysis) findings() []Finding {
 			a.undecided = append(a.undecided, a.regions[i].rule.ID)
 		}
 	}
-	return out
+	return out, nil
 }
 
 func (a *analysis) finding(g *region, kind FindingKind, other, message string) Finding {
@@ -156,8 +171,9 @@ func (a *analysis) repeated(found map[int]Finding) {
 }
 
 // shadowed finds live rules that never decide, since an earlier one does.
-func (a *analysis) shadowed(found map[int]Finding) {
-	for i, j := range a.covered(found) {
+func (a *analysis) shadowed(ctx context.Context, found map[int]Finding) error {
+	covered, err := a.covered(ctx, found)
+	for i, j := range covered {
 		g, by := &a.regions[i], &a.regions[j]
 		message := fmt.Sprintf("whenever it matches, the earlier rule %s does, so it never decides", by.rule.ID)
 		if len(by.tests) == 0 {
@@ -165,13 +181,13 @@ func (a *analysis) shadowed(found map[int]Finding) {
 		}
 		found[i] = a.finding(g, Shadowed, by.rule.ID, message)
 	}
+	return err
 }
 
 // unused finds declarations that no rule, prompt or metric reads.
 func (s *Set) unused() []Finding {
 	d := &s.version.Definition
 	used := map[string]bool{}
-	var texts []string // where to look besides the compiled rules
 	rules := func(a *ActionRules, compiled *action) {
 		for name := range compiled.needs {
 			used[name] = true
@@ -187,7 +203,7 @@ func (s *Set) unused() []Finding {
 				used[r.OnMatch.Add], used[listPrefix+r.OnMatch.To] = true, true
 			}
 			if r.Mode == Off {
-				texts = append(texts, r.When)
+				mention(used, r.When)
 			}
 		}
 	}
@@ -198,7 +214,7 @@ func (s *Set) unused() []Finding {
 	for i := range d.Metrics {
 		m := &d.Metrics[i]
 		used[m.Of], used[m.Per] = true, true
-		texts = append(texts, m.Where)
+		mention(used, m.Where)
 	}
 	for name := range used {
 		if _, list, isTest := strings.Cut(name, " in "); isTest {
@@ -207,7 +223,7 @@ func (s *Set) unused() []Finding {
 	}
 	var out []Finding
 	look := func(kind FindingKind, path, name, message string) {
-		if !used[name] && !slices.ContainsFunc(texts, func(text string) bool { return mentions(text, name) }) {
+		if !used[name] {
 			out = append(out, Finding{Kind: kind, Path: path, Message: message})
 		}
 	}
@@ -223,16 +239,18 @@ func (s *Set) unused() []Finding {
 	return out
 }
 
-// mentions tells whether a condition may read a name.
-func mentions(text, name string) bool {
-	for {
-		_, rest, found := strings.Cut(text, name)
-		if !found {
-			return false
+// mention marks the names that a condition may read, without compiling it.
+func mention(used map[string]bool, text string) {
+	words := strings.FieldsFunc(text, func(c rune) bool { return c != '.' && !isNameRune(c) })
+	for _, word := range words {
+		// A name has two parts, or three: user.custom.NAME. A call may follow.
+		parts := strings.Split(word, ".")
+		for i := range parts {
+			for _, n := range []int{2, 3} {
+				if i+n <= len(parts) {
+					used[strings.Join(parts[i:i+n], ".")] = true
+				}
+			}
 		}
-		if rest == "" || !isNameRune(rune(rest[0])) {
-			return true
-		}
-		text = rest
 	}
 }

@@ -2,6 +2,8 @@ package rules
 
 import (
 	"cmp"
+	"context"
+	"fmt"
 	"math/bits"
 	"slices"
 
@@ -19,9 +21,10 @@ const (
 	// coverBlock is how many regions are candidates at a time, which bounds the
 	// memory: coverBlock/8 bytes for each rule.
 	coverBlock = 4096
-	// maxComparisons bounds exact comparisons, for sets in which witnesses rule
-	// out little. Rules that are not reached are undecided.
-	maxComparisons = 5_000_000
+	// maxSteps bounds exact comparisons, for sets in which witnesses rule out
+	// little: how many regions, tests, texts and ranges are looked at, some
+	// nanoseconds each. Rules that are not reached are undecided.
+	maxSteps = 50_000_000
 )
 
 // coverage is the search for covering regions among one block.
@@ -34,10 +37,9 @@ type coverage struct {
 }
 
 // covered returns for each live rule that an earlier live rule covers, and that
-// has no finding yet, the first such rule.
-func (a *analysis) covered(found map[int]Finding) map[int]int {
+// has no finding yet, the first such rule. It stops when ctx ends.
+func (a *analysis) covered(ctx context.Context, found map[int]Finding) (map[int]int, error) {
 	out := map[int]int{}
-	comparisons := 0
 	for from := 0; from < len(a.regions); from += coverBlock {
 		c := newCoverage(a.regions, from, func(i int) bool {
 			_, has := found[i]
@@ -48,14 +50,15 @@ func (a *analysis) covered(found map[int]Finding) map[int]int {
 			if row == nil {
 				continue
 			}
-			compared, complete := c.first(i, row, maxComparisons-comparisons, out)
-			comparisons += compared
-			if !complete {
+			if err := ctx.Err(); err != nil {
+				return nil, fmt.Errorf("analyse rule set: %w", err)
+			}
+			if !c.first(i, row, &a.steps, out) {
 				a.regions[i].exact = false
 			}
 		}
 	}
-	return out
+	return out, nil
 }
 
 // newCoverage narrows the candidates of each wanted region down.
@@ -232,23 +235,22 @@ func (c *coverage) askTexts(fact int, tested, asking []int) {
 }
 
 // first finds the first candidate that covers a region and stands before it. It
-// returns how many it compared, at most most, and whether these were enough.
-func (c *coverage) first(i int, row []uint64, most int, out map[int]int) (compared int, complete bool) {
+// takes steps and reports whether these were enough.
+func (c *coverage) first(i int, row []uint64, steps *int, out map[int]int) bool {
 	for w, word := range row {
 		for ; word != 0; word &= word - 1 {
 			j := c.from + w<<6 + bits.TrailingZeros64(word)
 			switch {
 			case j >= i:
-				return compared, true
-			case compared == most:
-				return compared, false
+				return true
+			case *steps >= maxSteps:
+				return false
 			}
-			compared++
-			if c.regions[j].covers(&c.regions[i]) {
+			if c.regions[j].covers(&c.regions[i], steps) {
 				out[i] = j
-				return compared, true
+				return true
 			}
 		}
 	}
-	return compared, true
+	return true
 }

@@ -12,9 +12,10 @@ import (
 	"github.com/sallyport/sallyport/rules"
 )
 
-func findings(set *rules.Set) []string {
+func findings(t *testing.T, set *rules.Set) []string {
+	t.Helper()
 	var lines []string
-	for _, f := range rules.Analyze(set) {
+	for _, f := range analyze(t, set) {
 		lines = append(lines, fmt.Sprintf("%s %s: %s: %s", f.Kind, f.Path, f.Rule, f.Message))
 	}
 	return lines
@@ -93,7 +94,7 @@ otherwise:
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, findings(compile(t, parse(t, head+strings.TrimPrefix(tt.rules, "\n"))))); diff != "" {
+			if diff := cmp.Diff(tt.want, findings(t, compile(t, parse(t, head+strings.TrimPrefix(tt.rules, "\n"))))); diff != "" {
 				t.Errorf("findings (-want +got):\n%s", diff)
 			}
 		})
@@ -133,12 +134,12 @@ tests:
 			"unused-metric metrics[1]: : no rule reads metric.idle",
 			"unused-list lists[2]: : no rule tests list.idle or adds to it",
 		}
-		if diff := cmp.Diff(want, findings(compile(t, d))); diff != "" {
+		if diff := cmp.Diff(want, findings(t, compile(t, d))); diff != "" {
 			t.Errorf("findings (-want +got):\n%s", diff)
 		}
 	})
 	t.Run("the example has no findings", func(t *testing.T) {
-		if got := findings(compile(t, rules.Example())); len(got) > 0 {
+		if got := findings(t, compile(t, rules.Example())); len(got) > 0 {
 			t.Errorf("findings: %s", strings.Join(got, "\n"))
 		}
 	})
@@ -149,7 +150,7 @@ tests:
 		for i := range 300 {
 			d.Otherwise.Rules = append(d.Otherwise.Rules, rules.Rule{ID: fmt.Sprintf("r%d", i), Name: "R", When: fmt.Sprintf("size(custom.payee) > %d", i), Outcome: rules.Block})
 		}
-		got := rules.Analyze(compile(t, d))
+		got := analyze(t, compile(t, d))
 		if len(got) != 1 || len(got[0].Rules) != 300 || !strings.Contains(got[0].Message, "300 rules (r0, r1, r2, r3, r4, …)") {
 			t.Errorf("findings: %+v", got)
 		}
@@ -171,7 +172,7 @@ func TestAnalyzeFarApart(t *testing.T) {
 		"shadowed otherwise.rules[8998]: r8998: whenever it matches, the earlier rule r4100 does, so it never decides",
 		"duplicate otherwise.rules[8999]: r8999: it repeats the earlier rule r4097, so it never decides",
 	}
-	if diff := cmp.Diff(want, findings(compile(t, d))); diff != "" {
+	if diff := cmp.Diff(want, findings(t, compile(t, d))); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
 	}
 }
@@ -230,7 +231,7 @@ func TestAnalyzeAgainstEveryCase(t *testing.T) {
 			d.Otherwise.Rules = append(d.Otherwise.Rules, r)
 		}
 		got := map[string]rules.Finding{}
-		for _, f := range rules.Analyze(compile(t, d)) {
+		for _, f := range analyze(t, compile(t, d)) {
 			if f.Rule != "" {
 				got[f.Rule] = f
 				counts[f.Kind]++
@@ -384,7 +385,7 @@ func BenchmarkAnalyze(b *testing.B) {
 		b.Run(bb.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				rules.Analyze(set)
+				analyze(b, set)
 			}
 		})
 	}

@@ -120,7 +120,7 @@ func runCases(t *testing.T, d rules.Definition, text []byte) {
 func runOwnTests(t *testing.T, d rules.Definition, want string) {
 	t.Helper()
 	var failing []string
-	for i, r := range compile(t, d).RunTests() {
+	for i, r := range runTests(t, compile(t, d)) {
 		if r.Name != d.Tests[i].Name || r.Action != d.Tests[i].Action || r.Want != d.Tests[i].Want || r.Passed != (r.Message == "") {
 			t.Errorf("result %+v of test %+v", r, d.Tests[i])
 		}
@@ -131,6 +131,24 @@ func runOwnTests(t *testing.T, d rules.Definition, want string) {
 	if diff := cmp.Diff(strings.TrimSpace(want), strings.Join(failing, "\n")); diff != "" {
 		t.Errorf("failing tests (-want +got):\n%s", diff)
 	}
+}
+
+func runTests(tb testing.TB, set *rules.Set) []rules.TestResult {
+	tb.Helper()
+	results, err := set.RunTests(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return results
+}
+
+func analyze(tb testing.TB, set *rules.Set) []rules.Finding {
+	tb.Helper()
+	found, err := rules.Analyze(tb.Context(), set)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return found
 }
 
 func compile(tb testing.TB, d rules.Definition) *rules.Set {

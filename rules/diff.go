@@ -86,10 +86,11 @@ func Diff(old, new *Definition) []Change {
 // that compiles does not have, is kept apart.
 func keyed[T any](parts []T, name func(*T) string) ([]string, map[string]*T) {
 	keys, byKey := make([]string, len(parts)), make(map[string]*T, len(parts))
+	count := map[string]int{} // how many were looked at under a name
 	for i := range parts {
 		key := name(&parts[i])
-		for n := 2; byKey[key] != nil; n++ {
-			key = fmt.Sprintf("%s (%d)", name(&parts[i]), n)
+		for plain := key; byKey[key] != nil; key = fmt.Sprintf("%s (%d)", plain, count[plain]) {
+			count[plain] = max(count[plain], 1) + 1
 		}
 		keys[i], byKey[key] = key, &parts[i]
 	}

@@ -182,9 +182,25 @@ func hostileDefinitions() []hostileDefinition {
 		{"test with several words", facts("a in b in c", true), "is not declared"},
 		{"test with a function as a value", facts("custom.payee", func() {}), "stands here where a single value belongs"},
 		{"test of a rule with a long id", test(rules.Test{Rule: long}), "has no rule"},
+		{"test of too many facts", func(d *rules.Definition) {
+			t := rules.Test{Facts: map[string]any{}}
+			for i := range rules.MaxTestFacts + 1 {
+				t.Facts[fmt.Sprintf("x%d", i)] = "Aa"
+			}
+			test(t)(d)
+		}, "there are 1001 facts; at most 1000 are allowed"},
+		{"many tests of many facts", func(d *rules.Definition) {
+			t := rules.Test{Facts: map[string]any{}}
+			for i := range rules.MaxTestFacts {
+				t.Facts[fmt.Sprintf("x%d", i)] = "Aa"
+			}
+			for range rules.MaxTests {
+				test(t)(d)
+			}
+		}, "there is no fact"},
 		{"test of many facts", func(d *rules.Definition) {
 			t := rules.Test{Facts: map[string]any{}}
-			for i := range 2000 {
+			for i := range 1000 {
 				t.Facts[fmt.Sprintf("custom.name%d", i)] = "Aa"
 			}
 			test(t)(d)
@@ -207,7 +223,7 @@ func TestHostileDefinitions(t *testing.T) {
 					t.Fatal(err)
 				}
 				tryPublished(t, set)
-				bounded(t, "testing", func() { set.RunTests() })
+				bounded(t, "testing", func() { runTests(t, set) })
 				return
 			}
 			var refused *rules.CompileError
@@ -233,12 +249,12 @@ func hostileTexts() map[string]struct{ text, want string } {
 		bomb += fmt.Sprintf("%c: &%c [%s]\n", c, c, repeat(fmt.Sprintf("*%c", c-1), 9, ","))
 	}
 	return map[string]struct{ text, want string }{
-		"aliases that multiply":            {bomb + "fields: *i\n", "\"a\" is not a key that belongs here"},
+		"aliases that multiply":            {bomb + "fields: *i\n", "holds more than 1000000 values, those that aliases repeat included"},
 		"alias of itself":                  {"fields: &a [*a]", "a list stands here where a mapping belongs"},
 		"alias that is not there":          {"fields: *nobody", "unknown anchor 'nobody' referenced"},
 		"lists in lists":                   {strings.Repeat("[", 20_000), "exceeded max depth of 10000"},
 		"mappings in mappings":             {strings.Repeat("{a: ", 20_000), "exceeded max depth of 10000"},
-		"indents":                          {deepYAML(3000), "\"a\" is not a key that belongs here"},
+		"indents":                          {deepYAML(3000), "nests deeper than 100 levels"},
 		"a key given twice":                {"actions: []\nactions: []", "mapping key \"actions\" already defined at line 1"},
 		"a key that is not known":          {"aktions: []", "\"aktions\" is not a key that belongs here"},
 		"a key of 100,000 letters":         {strings.Repeat("k", 100_000) + ": 1", "mapping values are not allowed in this context"},

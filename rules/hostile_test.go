@@ -100,7 +100,7 @@ func tryPublished(t *testing.T, set *rules.Set) {
 			}
 		})
 	}
-	bounded(t, "analysing", func() { rules.Analyze(set) })
+	bounded(t, "analysing", func() { analyze(t, set) })
 }
 
 // TestHostileConditions publishes what can be published, and sees that it is

@@ -17,6 +17,14 @@ const (
 	MaxLists = 64
 	// MaxTests is how many tests a set may hold.
 	MaxTests = 2000
+	// MaxTestFacts is how many facts a test may give. No mapping of a definition
+	// has more keys.
+	MaxTestFacts = 1000
+	// MaxDefinitionValues is how many values a text may hold, keys, lists and
+	// mappings included. Where YAML repeats a part by an alias, it counts again.
+	MaxDefinitionValues = 1_000_000
+	// MaxDefinitionNesting is how deep they may nest.
+	MaxDefinitionNesting = 100
 	// MaxPosition is the largest position of a rule.
 	MaxPosition = 1_000_000_000
 	// MaxAdditions is how many rules of an action may add to a list, which bounds

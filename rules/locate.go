@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -96,7 +97,7 @@ func placeIn(lines []string, node *yaml.Node, line, column int) (int, int) {
 	case yaml.SingleQuotedStyle, yaml.DoubleQuotedStyle:
 		column++
 	}
-	if line > 1 || node.Line > len(lines) || node.Column+column-1 > len([]rune(lines[node.Line-1]))+1 {
+	if line > 1 || node.Line > len(lines) || node.Column+column-1 > utf8.RuneCountInString(lines[node.Line-1])+1 {
 		return node.Line, node.Column // it goes on over several lines
 	}
 	return node.Line, node.Column + column - 1

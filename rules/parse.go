@@ -16,25 +16,24 @@ import (
 )
 
 // ParseYAML reads a definition and fails on keys it does not know, on duplicate
-// keys and on text over MaxDefinitionBytes. It does not check the definition:
-// see Check. The error is a *CompileError whose problems name lines.
+// keys and on text over MaxDefinitionBytes, MaxDefinitionValues or
+// MaxDefinitionNesting. It does not check the definition: see Check. The error is
+// a *CompileError whose problems name lines.
 func ParseYAML(text []byte) (Definition, error) {
 	if err := checkSize(text); err != nil {
+		return Definition{}, err
+	}
+	problems, err := vetYAML(text)
+	if err != nil {
 		return Definition{}, err
 	}
 	decoder := yaml.NewDecoder(inTurns{bytes.NewReader(text)})
 	decoder.KnownFields(true)
 	var d Definition
 	if err := decoder.Decode(&d); err != nil {
-		if errors.Is(err, io.EOF) {
-			return Definition{}, parseError(Problem{Message: "the text is empty"})
-		}
 		return Definition{}, parseError(yamlProblems(err)...)
 	}
-	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return Definition{}, parseError(Problem{Message: "the text holds more than one YAML document"})
-	}
-	if problems := fractions(text); len(problems) > 0 {
+	if len(problems) > 0 {
 		return Definition{}, parseError(problems...)
 	}
 	for i := range d.Tests {
@@ -59,32 +58,6 @@ func asJSON(v any) any {
 		return v.Format(time.RFC3339Nano)
 	}
 	return v
-}
-
-var fraction = regexp.MustCompile(`(?:rollout|position)["']?[ \t]*:[ \t\n]*[-+]?[0-9_]*\.`)
-
-// fractions finds whole numbers that are written with a fraction, which the YAML
-// library would cut off: a rollout of 0.5 percent would be none.
-func fractions(text []byte) []Problem {
-	var document yaml.Node
-	if !fraction.Match(text) || yaml.Unmarshal(text, &document) != nil {
-		return nil
-	}
-	var problems []Problem
-	var visit func(*yaml.Node)
-	visit = func(n *yaml.Node) {
-		for i, child := range n.Content {
-			visit(child)
-			whole := n.Kind == yaml.MappingNode && i%2 == 1 && (n.Content[i-1].Value == "rollout" || n.Content[i-1].Value == "position")
-			if whole && child.ShortTag() == "!!float" && len(problems) < MaxProblems {
-				problems = append(problems, Problem{
-					Line: child.Line, Column: child.Column, Message: fmt.Sprintf("%s is a whole number", n.Content[i-1].Value),
-				})
-			}
-		}
-	}
-	visit(&document)
-	return problems
 }
 
 // inTurns is a text of which the parser reads some hundred bytes at a time. In
@@ -117,7 +90,7 @@ func ParseJSON(text []byte) (Definition, error) {
 	if err := checkSize(text); err != nil {
 		return Definition{}, err
 	}
-	if problem := duplicateKey(text); problem != nil {
+	if problem := vetJSON(text); problem != nil {
 		return Definition{}, parseError(*problem)
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
@@ -223,46 +196,4 @@ func positioned(text []byte, offset int64, message string) Problem {
 	line := bytes.Count(before, []byte("\n"))
 	column := len([]rune(string(before[bytes.LastIndexByte(before, '\n')+1:])))
 	return Problem{Line: line + 1, Column: max(column, 1), Message: message}
-}
-
-// duplicateKey finds a key that an object holds twice. encoding/json would keep
-// the last one silently, so a reader of the text could be misled. It returns
-// nil for text that is not JSON: the decoder says why.
-func duplicateKey(text []byte) *Problem {
-	type level struct {
-		keys  map[string]bool // nil in an array
-		value bool            // the next token is a value
-	}
-	var open []level
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	for {
-		token, err := decoder.Token()
-		if err != nil {
-			return nil
-		}
-		if delim, ok := token.(json.Delim); ok && (delim == '}' || delim == ']') {
-			open = open[:len(open)-1]
-			continue
-		}
-		if n := len(open); n > 0 && open[n-1].keys != nil {
-			top := &open[n-1]
-			if name, isKey := token.(string); isKey && !top.value {
-				// Go matches keys whatever their case, so do we.
-				name = strings.ToLower(name)
-				if top.keys[name] {
-					p := positioned(text, decoder.InputOffset(), fmt.Sprintf("the key %q stands here for the second time", name))
-					return &p
-				}
-				top.keys[name], top.value = true, true
-				continue
-			}
-			top.value = false
-		}
-		switch token {
-		case json.Delim('{'):
-			open = append(open, level{keys: map[string]bool{}})
-		case json.Delim('['):
-			open = append(open, level{})
-		}
-	}
 }

@@ -142,7 +142,7 @@ func TestExample(t *testing.T) {
 		t.Errorf("the example set cannot be published: %v", problems)
 	}
 	set := compile(t, rules.Example())
-	for _, result := range set.RunTests() {
+	for _, result := range runTests(t, set) {
 		if !result.Passed {
 			t.Errorf("%s: %s", result.Name, result.Message)
 		}

@@ -97,7 +97,7 @@ func TestDocumentation(t *testing.T) {
 		if len(d.Metrics) != 3 || len(d.Tests) != 4 {
 			t.Fatalf("%d metrics and %d tests were found", len(d.Metrics), len(d.Tests))
 		}
-		for _, result := range compile(t, d).RunTests() {
+		for _, result := range runTests(t, compile(t, d)) {
 			if !result.Passed {
 				t.Errorf("%s: %s", result.Name, result.Message)
 			}

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -49,6 +50,13 @@ func (c *checker) tests(d *Definition) {
 		}
 		c.oneOf(path+".want", "", string(t.Want), outcomes)
 		c.testRule(path+".rule", t, rules)
+		if len(t.Facts) > MaxTestFacts {
+			c.report(path+".facts", "", "there are %d facts; at most %d are allowed", len(t.Facts), MaxTestFacts)
+			continue
+		}
+		if len(c.problems) == MaxProblems {
+			return // no more would be reported
+		}
 		var facts Facts
 		for _, name := range slices.Sorted(maps.Keys(t.Facts)) {
 			if message := names.set(&facts, name, t.Facts[name]); message != "" {
@@ -98,15 +106,19 @@ func clipped(s string) string {
 	return s
 }
 
-// RunTests evaluates the tests of the definition, in their order.
-func (s *Set) RunTests() []TestResult {
+// RunTests evaluates the tests of the definition, in their order. A set that is
+// costly to evaluate may take long: the error is that of ctx, when it ends before.
+func (s *Set) RunTests(ctx context.Context) ([]TestResult, error) {
 	d := &s.version.Definition
 	names := newNamed(d)
 	results := make([]TestResult, len(d.Tests))
 	for i := range d.Tests {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("run tests of rule set: %w", err)
+		}
 		results[i] = s.runTest(names, &d.Tests[i])
 	}
-	return results
+	return results, nil
 }
 
 func (s *Set) runTest(names *named, t *Test) TestResult {

@@ -131,7 +131,11 @@ func rulesApply(ctx context.Context, call call) error {
 	if err != nil {
 		return err
 	}
-	changes, results := rules.Diff(&current, &definition), set.RunTests()
+	changes := rules.Diff(&current, &definition)
+	results, err := set.RunTests(ctx)
+	if err != nil {
+		return fmt.Errorf("test %s: %w", file, err)
+	}
 	base := call.value("base")
 	same := len(changes) == 0 && (base == "-1" || base == strconv.Itoa(number))
 	p := call.pen()

@@ -156,7 +156,7 @@ func placed(text []byte, findings []rules.Finding) []rules.Problem {
 	return rules.Locate(text, list)
 }
 
-func rulesCheck(_ context.Context, call call) error {
+func rulesCheck(ctx context.Context, call call) error {
 	file := call.args[0]
 	text, err := readRules(file)
 	if err != nil {
@@ -168,7 +168,9 @@ func rulesCheck(_ context.Context, call call) error {
 	}
 	var findings []rules.Finding
 	if c.set != nil {
-		findings = rules.Analyze(c.set)
+		if findings, err = rules.Analyze(ctx, c.set); err != nil {
+			return fmt.Errorf("check %s: %w", file, err)
+		}
 	}
 	places, warnings := placed(text, findings), 0
 	for _, f := range findings {
@@ -248,7 +250,7 @@ func (p pen) summary(c checked, warnings int) string {
 	return text + p.in(dim, fmt.Sprintf(" in %s of %s", plural(count, "rule", "rules"), plural(len(c.definition.Actions), "action", "actions")))
 }
 
-func rulesTest(_ context.Context, call call) error {
+func rulesTest(ctx context.Context, call call) error {
 	file := call.args[0]
 	text, err := readRules(file)
 	if err != nil {
@@ -260,7 +262,9 @@ func rulesTest(_ context.Context, call call) error {
 	}
 	var results []rules.TestResult
 	if c.set != nil {
-		results = c.set.RunTests()
+		if results, err = c.set.RunTests(ctx); err != nil {
+			return fmt.Errorf("test %s: %w", file, err)
+		}
 	}
 	failed := len(c.problems) > 0 || slices.ContainsFunc(results, func(r rules.TestResult) bool { return !r.Passed })
 	if call.json() {

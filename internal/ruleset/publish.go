@@ -74,7 +74,11 @@ func (k *Keeper) publishOnce(ctx context.Context, p publication) (rules.Version,
 	if err != nil {
 		return rules.Version{}, fmt.Errorf("compile rule set: %w", err)
 	}
-	if err := failing(set.RunTests()); err != nil {
+	results, err := set.RunTests(ctx)
+	if err != nil {
+		return rules.Version{}, fmt.Errorf("test rule set: %w", err)
+	}
+	if err := failing(results); err != nil {
 		return rules.Version{}, err
 	}
 	if err := k.haveLists(ctx, p.definition.Lists, p.author); err != nil {
@@ -179,7 +183,7 @@ type Report struct {
 func (r Report) Publishable() bool { return len(r.Problems) == 0 && failing(r.Tests) == nil }
 
 // Check finds out what is wrong with a definition, what is probably not meant,
-// and whether its tests pass.
+// and whether its tests pass. The error is that of ctx when it ends before.
 func (k *Keeper) Check(ctx context.Context, d rules.Definition) (Report, error) {
 	var report Report
 	set, err := rules.CompileBeside(rules.Version{Definition: d}, k.current.Load(), besideRequests())
@@ -191,8 +195,12 @@ func (k *Keeper) Check(ctx context.Context, d rules.Definition) (Report, error) 
 	if err != nil {
 		return Report{}, fmt.Errorf("check rule set: %w", err)
 	}
-	report.Findings = rules.Analyze(set)
-	report.Tests = set.RunTests()
+	if report.Findings, err = rules.Analyze(ctx, set); err != nil {
+		return Report{}, fmt.Errorf("check rule set: %w", err)
+	}
+	if report.Tests, err = set.RunTests(ctx); err != nil {
+		return Report{}, fmt.Errorf("check rule set: %w", err)
+	}
 	if len(d.Lists) == 0 {
 		return report, nil
 	}
