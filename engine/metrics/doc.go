@@ -7,6 +7,11 @@
 //	store.Observe(windows.Committed) // before the first write
 //	go windows.Run(ctx)              // restores, follows, rebuilds, snapshots
 //
+// Conditions of metrics are asked by the caller of a decision, before it goes to
+// the log (Prepare), so that Committed, for which all writers wait, only adds up.
+// Events of other nodes, and those that a rebuild reads, are asked about where they
+// are folded, by Run.
+//
 // It never answers a number that is too small for lack of data. While a metric is
 // being built from the log, after a publish or on start, while this node is too
 // far behind the log, and where memory did not suffice, the metric is unknown.

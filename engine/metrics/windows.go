@@ -259,7 +259,7 @@ type Stats struct {
 	Bytes    int64           // of slabs and indexes
 	Building bool            // metrics are being built from the log
 	Lost     bool            // memory did not suffice: some windows are unknown
-	Prepared uint64          // events, since the start, of which Committed was told what they add
+	Prepared uint64          // how often, since the start, Committed was told what an event adds
 	Asked    uint64          // how often, since the start, Committed asked whether a metric counts something
 }
 
