@@ -21,6 +21,7 @@ actions:
   - {code: reviews, unenrolled: review, rules: [{id: r2, name: R, when: "true", outcome: CHALLENGE, methods: [PASSKEY, SECURITY_KEY]}]}
   - {code: blocks, unenrolled: block, rules: [{id: r3, name: R, when: "true", outcome: CHALLENGE, methods: [PASSKEY, SECURITY_KEY]}]}
   - {code: fails, onFailure: CHALLENGE, rules: [{id: r4, name: R, when: "true", outcome: ALLOW, methods: [PASSKEY]}]}
+  - {code: errs, unenrolled: allow, rules: [{id: r6, name: R, when: int(user.id) > 5, outcome: CHALLENGE, onError: match}]}
   - {code: any, rules: [{id: r5, name: R, when: "true", outcome: CHALLENGE}]}
 otherwise: {rules: []}
 `
@@ -59,6 +60,8 @@ func TestChallengesAcceptTheMethodsOfTheirRule(t *testing.T) {
 			name: "a failure accepts any", code: "fails", methods: []events.Method{events.MethodEmailOTP}, source: failing,
 			want: "CHALLENGE CHALLENGE_REQUIRED fail-mode",
 		},
+		{name: "an error that counts as a match challenges a person who has one", code: "errs", methods: []events.Method{events.MethodPasskey}, want: "CHALLENGE CHALLENGE_REQUIRED rule"},
+		{name: "an error that counts as a match lets nobody pass", code: "errs", want: "BLOCK BLOCK fail-mode"},
 		{
 			name: "management accepts any", code: "fails", methods: []events.Method{events.MethodEmailOTP}, scope: engine.ScopeAdd,
 			want: "CHALLENGE CHALLENGE_REQUIRED management",

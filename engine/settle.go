@@ -25,8 +25,9 @@ func (s settlement) earned() bool { return s.reason == rules.ByRule || s.reason 
 //   - Changing authenticators never follows from an ALLOW when the person has
 //     one already: it takes a proof. The outcome becomes CHALLENGE.
 //   - A challenge by a rule accepts only the methods that the rule names.
-//   - A challenge that follows from a failure blocks a person who cannot answer
-//     it. The outcome becomes BLOCK, whatever the policy for such people says.
+//   - A challenge that follows from a failure, of a decision or of the condition of
+//     the rule that decided, blocks a person who cannot answer it. The outcome
+//     becomes BLOCK, whatever the policy for such people says.
 //   - Any other challenge of a person who cannot answer it leads to the state that
 //     the action's policy names. The outcome stays CHALLENGE: that is what the
 //     rules said. A person who has authenticators, but none that the rule accepts,
@@ -48,8 +49,8 @@ func settle(r rules.Result, policy rules.ActionRules, profile Profile, scope str
 	switch {
 	case enrolled && (len(s.allowed) == 0 || slices.ContainsFunc(profile.Methods, s.accepts)):
 		return s
-	case s.reason == rules.ByFailure:
-		s.outcome, s.state = rules.Block, events.StateBlock
+	case s.reason == rules.ByFailure, s.reason == rules.ByRule && r.Erred:
+		s.outcome, s.state, s.reason = rules.Block, events.StateBlock, rules.ByFailure
 		return s
 	}
 	s.reason = ByEnrolmentPolicy

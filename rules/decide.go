@@ -212,6 +212,7 @@ func (d *decision) add(rule *compiled, end ended) {
 		switch {
 		case matches:
 			d.result.Outcome, d.result.Reason, d.result.Rule, d.result.Methods = rule.Outcome, ByRule, rule.ID, rule.Methods
+			d.result.Erred = end.verdict == Erred
 			decides = true
 		case end.verdict == Erred && rule.OnError == ErrorFails:
 			d.result.Outcome, d.result.Reason = d.action.OnFailure, ByFailure

@@ -8,6 +8,9 @@ type Result struct {
 	Rule    string  // id of the rule that decided, "" otherwise
 	Matches []Match // in the order of the rules, at most MaxMatches
 	Count   int     // of all matches, also beyond MaxMatches
+	// Erred is true when the condition of the rule that decided was in error and the
+	// rule counts that as a match.
+	Erred bool
 	// Methods are the authenticators that a challenge accepts, as the rule that
 	// decided has it; empty means any. The caller must not change it.
 	Methods []string
