@@ -20,8 +20,7 @@ import (
 const sweepListsEvery = time.Minute
 
 // openMetrics comes before anything writes, since the windows must be told of
-// every event. They are filled during Run, from the snapshot and the log; until
-// then metrics are unknown and decisions are made without them.
+// every event. They are filled during Run, from the snapshot and the log.
 func (s *Server) openMetrics(context.Context) (err error) {
 	s.metrics, err = metrics.New(metrics.Config{
 		Log: s.store, Set: func() *rules.Set { return s.rules.Current() },
@@ -32,6 +31,27 @@ func (s *Server) openMetrics(context.Context) (err error) {
 	}
 	s.store.Observe(s.metrics.Committed)
 	return nil
+}
+
+// metricsWait is how long the first request waits for metrics at most. A snapshot
+// is read in less than a second; counting a long log anew goes on beside requests.
+const metricsWait = 10 * time.Second
+
+// awaitMetrics returns once the metrics are known, or after metricsWait. Without
+// it, the rules that limit somebody would be blind for the first requests of each
+// start.
+func (s *Server) awaitMetrics(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, metricsWait)
+	defer cancel()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for s.metrics.Health(ctx) != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // openLists reads every list. No decision is made before: a list of what is to

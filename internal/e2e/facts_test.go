@@ -55,8 +55,8 @@ func (s *server) paid(t *testing.T, user, ip string, stolen bool) string {
 }
 
 // TestMetricsAndLists publishes rules that read a metric and a list, and looks
-// at what they decide: at once, after a restart, and after a crash without the
-// snapshot of the metrics.
+// at what they decide: at once, with the first answer after a restart, and after a
+// crash without the snapshot of the metrics.
 func TestMetricsAndLists(t *testing.T) {
 	data := dataFolder(t)
 	file := filepath.Join(t.TempDir(), "rules.yaml")
@@ -90,12 +90,12 @@ func TestMetricsAndLists(t *testing.T) {
 
 	remembers := func(t *testing.T, s *server) {
 		t.Helper()
-		if got := s.paid(t, "dan", "198.51.100.7", false); got != "BLOCK" {
-			t.Errorf("an action from the listed address: %s", got)
-		}
-		s.settled(t)
+		// The first answer of all: nobody slips through while a server starts.
 		if got := s.paid(t, "ann", "192.0.2.1", false); got != "REVIEW_REQUIRED" {
 			t.Errorf("another payment of ann: %s", got)
+		}
+		if got := s.paid(t, "dan", "198.51.100.7", false); got != "BLOCK" {
+			t.Errorf("an action from the listed address: %s", got)
 		}
 		if got := s.paid(t, "eve, "+t.Name(), "192.0.2.1", false); got != "ALLOW" {
 			t.Errorf("the first payment of somebody else: %s", got)
