@@ -2,12 +2,15 @@ package rules
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,30 +21,49 @@ import (
 // ParseYAML reads a definition and fails on keys it does not know, on duplicate
 // keys and on text over MaxDefinitionBytes, MaxDefinitionValues or
 // MaxDefinitionNesting. It does not check the definition: see Check. The error is
-// a *CompileError whose problems name lines.
+// a *CompileError whose problems name lines. When there are only keys that it does
+// not know, the error also has what Check finds: these problems name a Field.
 func ParseYAML(text []byte) (Definition, error) {
 	if err := checkSize(text); err != nil {
 		return Definition{}, err
 	}
-	problems, err := vetYAML(text)
+	document, problems, err := vetYAML(text)
 	if err != nil {
 		return Definition{}, err
 	}
 	decoder := yaml.NewDecoder(inTurns{bytes.NewReader(text)})
 	decoder.KnownFields(true)
 	var d Definition
-	if err := decoder.Decode(&d); err != nil {
-		return Definition{}, parseError(yamlProblems(err)...)
-	}
-	if len(problems) > 0 {
-		return Definition{}, parseError(problems...)
-	}
+	err = decoder.Decode(&d)
 	for i := range d.Tests {
 		for name, v := range d.Tests[i].Facts {
 			d.Tests[i].Facts[name] = asJSON(v)
 		}
 	}
+	switch {
+	case err != nil:
+		return Definition{}, parseError(misread(document, &d, err, problems)...)
+	case len(problems) > 0:
+		return Definition{}, parseError(problems...)
+	}
 	return d, nil
+}
+
+// misread is what is wrong with a document that was read as far as possible.
+func misread(document *yaml.Node, d *Definition, err error, others []Problem) []Problem {
+	unknown := strangers{seen: map[*yaml.Node]bool{}}
+	unknown.yaml(document.Content[0], reflect.TypeFor[Definition](), "")
+	problems := yamlProblems(err)
+	if len(unknown.problems) > 0 { // the same keys, with a place and a hint
+		problems = slices.DeleteFunc(problems, func(p Problem) bool { return strings.HasSuffix(p.Message, unknownKey) })
+	}
+	alone := len(problems) == 0
+	problems = append(append(problems, unknown.problems...), others...)
+	slices.SortStableFunc(problems, func(a, b Problem) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
+	if alone {
+		problems = append(problems, unknown.besides(*d)...)
+	}
+	return problems[:min(len(problems), MaxProblems)]
 }
 
 // asJSON is a value as JSON has it: YAML knows whole numbers and times besides,
@@ -97,6 +119,9 @@ func ParseJSON(text []byte) (Definition, error) {
 	decoder.DisallowUnknownFields()
 	var d Definition
 	if err := decoder.Decode(&d); err != nil {
+		if strings.HasPrefix(err.Error(), jsonUnknown) {
+			return Definition{}, parseError(unknownJSON(text, err)...)
+		}
 		return Definition{}, parseError(jsonProblem(text, err))
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
@@ -113,6 +138,9 @@ func checkSize(text []byte) error {
 }
 
 func parseError(problems ...Problem) error { return &CompileError{Problems: problems} }
+
+// unknownKey follows the name of a key.
+const unknownKey = " is not a key that belongs here"
 
 var (
 	yamlLine    = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
@@ -136,7 +164,7 @@ func yamlProblems(err error) []Problem {
 			p.Message = m[2]
 		}
 		if m := yamlUnknown.FindStringSubmatch(p.Message); m != nil {
-			p.Message = fmt.Sprintf("%q is not a key that belongs here", m[1])
+			p.Message = quoted(m[1]) + unknownKey
 		} else if m := yamlType.FindStringSubmatch(p.Message); m != nil {
 			p.Message = fmt.Sprintf("a %s stands here where %s belongs", yamlKind(m[1]), goKind(m[3]))
 		}
@@ -168,6 +196,24 @@ func goKind(name string) string {
 	return "a text"
 }
 
+// jsonUnknown begins what encoding/json says of a key; the name follows.
+const jsonUnknown = "json: unknown field "
+
+// unknownJSON names all keys that do not belong where they are, and what is wrong
+// besides.
+func unknownJSON(text []byte, err error) []Problem {
+	var unknown strangers
+	if unknown.json(json.NewDecoder(bytes.NewReader(text)), text, reflect.TypeFor[Definition](), "") != nil || len(unknown.problems) == 0 {
+		return []Problem{jsonProblem(text, err)}
+	}
+	var d Definition
+	if err := json.Unmarshal(text, &d); err != nil {
+		return append([]Problem{jsonProblem(text, err)}, unknown.problems...)
+	}
+	problems := append(unknown.problems, unknown.besides(d)...)
+	return problems[:min(len(problems), MaxProblems)]
+}
+
 // jsonProblem finds the position of an error, if it knows one.
 func jsonProblem(text []byte, err error) Problem {
 	var syntax *json.SyntaxError
@@ -184,8 +230,8 @@ func jsonProblem(text []byte, err error) Problem {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return positioned(text, int64(len(text)), "the text ends too early")
 	}
-	if name, found := strings.CutPrefix(err.Error(), "json: unknown field "); found {
-		return Problem{Message: name + " is not a key that belongs here"}
+	if name, found := strings.CutPrefix(err.Error(), jsonUnknown); found {
+		return Problem{Message: name + unknownKey}
 	}
 	return Problem{Message: err.Error()}
 }

@@ -17,26 +17,25 @@ import (
 // its size alone.
 
 // vetYAML refuses a text that is not one YAML document, or that is too costly to
-// decode. The problems are those that the library does not see; they count once it
-// has found none.
-func vetYAML(text []byte) ([]Problem, error) {
+// decode. The problems are those that the library does not see.
+func vetYAML(text []byte) (*yaml.Node, []Problem, error) {
 	decoder := yaml.NewDecoder(inTurns{bytes.NewReader(text)})
 	var document yaml.Node
 	if err := decoder.Decode(&document); err != nil {
 		if errors.Is(err, io.EOF) {
-			return nil, parseError(Problem{Message: "the text is empty"})
+			return nil, nil, parseError(Problem{Message: "the text is empty"})
 		}
-		return nil, parseError(yamlProblems(err)...)
+		return nil, nil, parseError(yamlProblems(err)...)
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, parseError(Problem{Message: "the text holds more than one YAML document"})
+		return nil, nil, parseError(Problem{Message: "the text holds more than one YAML document"})
 	}
 	v := yamlVet{anchored: map[*yaml.Node]size{}}
 	v.measure(&document, 0)
 	if len(v.refused) > 0 {
-		return nil, parseError(v.refused...)
+		return nil, nil, parseError(v.refused...)
 	}
-	return v.fractions, nil
+	return &document, v.fractions, nil
 }
 
 // size is what a part of a text comes to when it is decoded.

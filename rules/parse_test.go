@@ -20,8 +20,24 @@ func TestParseYAML(t *testing.T) {
 		{"empty", "", []string{"the text is empty"}},
 		{"only a comment", "# nothing\n", []string{"the text is empty"}},
 		{"unknown keys", "otherwise:\n  rules: []\n  fallback: ALLOW\nversion: 2\n", []string{
-			`line 3: "fallback" is not a key that belongs here`, `line 4: "version" is not a key that belongs here`,
+			`line 3, column 3: "fallback" is not a key that belongs here`, `line 4, column 1: "version" is not a key that belongs here`,
 		}},
+		{"a key that is misspelt, and what else is wrong", "otherwise:\n  rules:\n    - {id: a, name: A, whem: 'true', outcom: MAYBE, mode: on}\n    - {id: b, name: B, when: user.isNw, outcome: BLOCK}\n", []string{
+			`line 3, column 24: "whem" is not a key that belongs here; did you mean when?`,
+			`line 3, column 38: "outcom" is not a key that belongs here; did you mean outcome?`,
+			`otherwise.rules[0].mode (rule a): "on" is not one of live, shadow, off`,
+			`otherwise.rules[1].when (rule b), line 1, column 1: there is no fact user.isNw; did you mean user.isNew?`,
+		}},
+		{"a key that is misspelt and another type than belongs there", "actions:\n  - code: pay\n    Default: ALLOW\n    rules: none\n", []string{
+			`line 3, column 5: "Default" is not a key that belongs here; did you mean default?`, "line 4: a single value stands here where a list belongs",
+		}},
+		{"a declaration under a misspelt key", "feilds: [{name: a, type: number}]\notherwise: {rules: [{id: a, name: A, when: custom.a > 1, outcome: BLOCK}]}\n", []string{
+			`line 1, column 1: "feilds" is not a key that belongs here; did you mean fields?`,
+		}},
+		{"a key that is misspelt where an alias repeats it", "otherwise:\n  rules:\n    - &a {id: a, name: A, when: 'true', outcome: BLOCK, tag: [x]}\n    - {<<: *a, id: b}\n", []string{
+			`line 3, column 57: "tag" is not a key that belongs here; did you mean tags?`,
+		}},
+		{"a key that was given beside its misspelling", "otherwise: {default: ALLOW, defaults: BLOCK}\n", []string{`line 1, column 29: "defaults" is not a key that belongs here`}},
 		{"key given twice", "otherwise: {rules: []}\nactions: []\notherwise: {rules: []}\n", []string{`line 3: mapping key "otherwise" already defined at line 1`}},
 		{"list for a text", "otherwise:\n  default: [ALLOW]\n", []string{"line 2: a list stands here where a text belongs"}},
 		{"text for a list", "otherwise:\n  rules: none\n", []string{"line 2: a single value stands here where a list belongs"}},
@@ -47,7 +63,13 @@ func TestParseJSON(t *testing.T) {
 		want       []string
 	}{
 		{"empty", "", []string{"the text is empty"}},
-		{"unknown key", "{\"otherwise\": {\"rules\": []},\n \"version\": 2}", []string{`"version" is not a key that belongs here`}},
+		{"unknown key", "{\"otherwise\": {\"rules\": []},\n \"version\": 2}", []string{`line 2, column 2: "version" is not a key that belongs here`}},
+		{"keys that are misspelt, and what else is wrong", "{\"otherwise\": {\"Default\": \"MAYBE\",\n \"onfailur\": {\"a\": [1, {}]}, \"rule\": []}}", []string{
+			`line 2, column 2: "onfailur" is not a key that belongs here; did you mean onFailure?`, `line 2, column 30: "rule" is not a key that belongs here; did you mean rules?`,
+		}},
+		{"a key that is unknown, and what else is wrong", `{"otherwise": {"Default": "MAYBE"}, "version": 2}`, []string{
+			`line 1, column 37: "version" is not a key that belongs here`, `otherwise.default: "MAYBE" is not one of ALLOW, CHALLENGE, REVIEW, BLOCK`,
+		}},
 		{"key given twice", `{"otherwise": {"rules": [{"when": "true", "When": "false"}]}}`, []string{`line 1, column 48: the key "when" stands here for the second time`}},
 		{"number for a text", `{"otherwise": {"default": 5}}`, []string{"otherwise.default, line 1, column 27: a number stands here where a text belongs"}},
 		{"not JSON", "{\n  oops}", []string{"line 2, column 3: this is not JSON: invalid character 'o' looking for beginning of object key string"}},
