@@ -33,8 +33,9 @@ type call struct {
 	grant    ceremonies.Grant   // of a client call with a token
 	operator operators.Operator // of a console call
 
-	outcome string // of a track, for the metrics
-	problem *Error // what was answered, nil on success
+	ahead   *bytes.Buffer // the body, when it was read before its handler runs
+	outcome string        // of a track, for the metrics
+	problem *Error        // what was answered, nil on success
 }
 
 // guard finds out who calls, and refuses with an error.

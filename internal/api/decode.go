@@ -21,6 +21,13 @@ import (
 // and keeps nothing of it. A body over limit bytes is refused, by its declared
 // length before anything is read.
 func (k *call) body(limit int64) (*bytes.Buffer, error) {
+	if b := k.ahead; b != nil {
+		k.ahead = nil
+		if int64(b.Len()) > limit {
+			return nil, tooLarge(limit)
+		}
+		return b, nil
+	}
 	r := k.Request()
 	if r.ContentLength > limit {
 		return nil, tooLarge(limit)

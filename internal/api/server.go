@@ -22,7 +22,7 @@ type Server struct {
 	origins    map[string]bool // allowed, the public one included
 	secure     bool            // the public address is https
 	limits     *limiter
-	turns      chan struct{} // of costly calls, see costly
+	work       work          // turns of costly calls
 	edits      chan struct{} // of changes to parts of the definition, see edit
 	metrics    *metrics
 
@@ -41,7 +41,7 @@ func New(config Config) (*Server, error) {
 		origins:    map[string]bool{config.PublicURL: true},
 		secure:     strings.HasPrefix(config.PublicURL, "https://"),
 		limits:     newLimiter(config.Limits, config.Now),
-		turns:      make(chan struct{}, costlyAtOnce),
+		work:       newWork(),
 		edits:      make(chan struct{}, 1),
 
 		crossOrigin: http.NewCrossOriginProtection(),

@@ -14,13 +14,13 @@ import (
 
 func TestFewCostlyCallsRunAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Server{turns: make(chan struct{}, costlyAtOnce)}
+		turns := newTurns()
 		request := func(ctx context.Context) *call {
 			r := httptest.NewRequestWithContext(ctx, "POST", "/", nil)
-			return &call{Context: echo.New().NewContext(r, httptest.NewRecorder()), server: s}
+			return &call{Context: echo.New().NewContext(r, httptest.NewRecorder()), server: &Server{}}
 		}
 		finish := make(chan struct{})
-		busy := s.costly(func(*call) error { <-finish; return nil })
+		busy := turns.costly(func(*call) error { <-finish; return nil })
 		ended := make(chan error, costlyAtOnce)
 		for range costlyAtOnce {
 			go func() { ended <- busy(request(t.Context())) }()
