@@ -99,6 +99,9 @@ type compiler struct {
 	facts map[string]*cel.Type // every name that a condition may read, list tests among them
 	lists map[string]ListType  // by the name in conditions, such as list.suspects
 	slots map[string]int       // places of the facts in an activation; without them nothing is left to an index
+	// stands are the names that stand for the list tests of a condition, in the order
+	// in which they come. Without them each stands for itself.
+	stands []string
 }
 
 // newCompiler declares what the rules of a definition may read. It leaves out

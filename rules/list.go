@@ -75,8 +75,16 @@ func eachListTest(e ast.Expr, visit func(ast.Expr, ListTest)) {
 // replaceListTests puts one name in the place of each test.
 func (c *compiler) replaceListTests(tree *ast.AST) {
 	factory := ast.NewExprFactory()
+	stands := map[string]string{} // by the name of the test
 	eachListTest(tree.Expr(), func(e ast.Expr, test ListTest) {
-		e.SetKindCase(factory.NewIdent(e.ID(), test.Name))
+		name := test.Name
+		if c.stands != nil {
+			if _, again := stands[name]; !again {
+				stands[name] = c.stands[len(stands)]
+			}
+			name = stands[name]
+		}
+		e.SetKindCase(factory.NewIdent(e.ID(), name))
 	})
 }
 
