@@ -26,7 +26,7 @@ type Finding struct {
 	Kind    FindingKind `json:"kind"`
 	Rule    string      `json:"rule,omitempty"`  // id
 	Other   string      `json:"other,omitempty"` // id of the rule that is repeated or that shadows
-	Path    string      `json:"path"`            // in the definition, such as actions[0].rules[2]
+	Path    string      `json:"path"`            // in the definition, such as actions[0].rules[2]; empty for an undecided finding
 	Message string      `json:"message"`         // one sentence
 	Rules   []string    `json:"rules,omitempty"` // of an undecided finding: ids
 }
@@ -66,7 +66,7 @@ func Analyze(ctx context.Context, s *Set) ([]Finding, error) {
 	}
 	if len(undecided) > 0 {
 		out = append(out, Finding{
-			Kind: Undecided, Path: "actions", Rules: undecided,
+			Kind: Undecided, Rules: undecided,
 			Message: fmt.Sprintf("it was not decided whether %s can match, shadow others or be shadowed: not a plain conjunction of tests", countedRules(undecided)),
 		})
 	}

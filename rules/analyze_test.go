@@ -70,7 +70,7 @@ otherwise:
 			"duplicate otherwise.rules[2]: b: it repeats the earlier rule a, so it never decides",
 			"duplicate otherwise.rules[5]: e: it repeats the earlier rule d, so it never decides",
 			"duplicate otherwise.rules[8]: h: it repeats rule g: both match in the same cases",
-			"undecided actions: : it was not decided whether 2 rules (d, f) can match, shadow others or be shadowed: not a plain conjunction of tests",
+			"undecided : : it was not decided whether 2 rules (d, f) can match, shadow others or be shadowed: not a plain conjunction of tests",
 		}},
 		{"rules that an earlier one shadows", `
     - {id: a, name: A, when: custom.amount > 5, outcome: BLOCK}

@@ -162,7 +162,7 @@ func (c *checker) rule(path string, r *Rule) {
 	} else if r.ID == DefaultDecides {
 		c.report(path+".id", r.ID, "the id default is taken: in a test it means that no rule decides")
 	} else if other, taken := c.ids[r.ID]; taken {
-		c.report(path+".id", r.ID, "the id is already that of %s", other)
+		c.add(Problem{Field: path + ".id", Rule: r.ID, Message: "the id is already that of " + other, Other: other})
 	} else {
 		c.ids[r.ID] = path
 	}

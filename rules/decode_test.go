@@ -208,7 +208,7 @@ func TestFactsOf(t *testing.T) {
 		want  string
 	}{
 		"ip.contryCode":               {"AT", `ip.contryCode: there is no fact "ip.contryCode"; did you mean ip.countryCode?`},
-		"custom.amuont":               {1, `custom.amuont: "custom.amuont" is not declared; add it to the fields of this rule set`},
+		"custom.amuont":               {1, `custom.amuont: "custom.amuont" is not declared; add it to the fields of this rule set; did you mean custom.amount?`},
 		"user.custom.amount":          {1, `user.custom.amount: "user.custom.amount" is not declared; add it to the fields of this rule set`},
 		"metric.other":                {1, `metric.other: "metric.other" is not declared; add it to the metrics of this rule set`},
 		"ip.address in list.other":    {true, `ip.address in list.other: "list.other" is not declared; add it to the lists of this rule set`},

@@ -71,31 +71,25 @@ func (n *named) set(f *Facts, name string, v any) string {
 	}
 	switch {
 	case strings.HasPrefix(name, customPrefix), strings.HasPrefix(name, userCustomPrefix):
-		return fmt.Sprintf("%s is not declared; add it to the fields of this rule set", quoted(name))
+		return fmt.Sprintf("%s is not declared; add it to the fields of this rule set%s", quoted(name), n.suggest(name))
 	case strings.HasPrefix(name, metricPrefix):
-		return fmt.Sprintf("%s is not declared; add it to the metrics of this rule set", quoted(name))
+		return fmt.Sprintf("%s is not declared; add it to the metrics of this rule set%s", quoted(name), n.suggest(name))
 	}
 	return fmt.Sprintf("there is no fact %s%s", quoted(name), n.suggest(name))
 }
 
+// suggest names what was probably meant: a fact, a field or a metric.
 func (n *named) suggest(name string) string {
-	best, distance := "", 3
-	for _, fact := range slices.Sorted(maps.Keys(n.facts)) {
-		if d := editDistance(strings.ToLower(name), strings.ToLower(fact), distance); d < distance {
-			best, distance = fact, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + best + "?"
+	names := slices.Collect(maps.Keys(n.facts))
+	names = slices.AppendSeq(names, maps.Keys(n.fields))
+	return didYouMean(closest(name, slices.AppendSeq(names, maps.Keys(n.metrics))))
 }
 
 func (n *named) setTest(f *Facts, fact, list string, v any) string {
 	typ, declared := n.lists[list]
 	switch {
 	case !declared:
-		return fmt.Sprintf("%s is not declared; add it to the lists of this rule set", quoted(list))
+		return fmt.Sprintf("%s is not declared; add it to the lists of this rule set%s", quoted(list), didYouMean(closest(list, slices.Collect(maps.Keys(n.lists)))))
 	case v == nil:
 		return ""
 	}

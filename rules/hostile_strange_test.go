@@ -16,6 +16,7 @@ func strangeConditions() []hostileCondition {
 		{name: "list by index", when: "list['suspects'] == 'x'", want: "list is a group of facts; write list.name", line: 1, column: 1},
 		{name: "list inside a list", when: "ip.address in [list.suspects]", want: "a list can only be tested: write fact in list.suspects", line: 1, column: 16},
 		{name: "list of lists", when: "list.suspects in list.suspects", want: "a list can only be tested: write fact in list.suspects", line: 1, column: 1},
+		{name: "list that is misspelt", when: "ip.address in list.suspect", want: "list.suspect is not declared; add it to the lists of this rule set; did you mean list.suspects?", line: 1, column: 15},
 		{name: "sub-field of a list", when: "ip.address in list.suspects.items", want: "list.suspects.items is not declared; add it to the lists of this rule set", line: 1, column: 15},
 		{name: "list without a name", when: "ip.address in list", want: "list is a group of facts; write list.name", line: 1, column: 15},
 		{name: "loop over a list", when: "list.suspects.exists(x, x == ip.address)", want: "a list can only be tested: write fact in list.suspects", line: 1, column: 1},

@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -96,7 +98,7 @@ func (v *vetter) visitListTest(call ast.CallExpr) bool {
 	}
 	typ, declared := v.lists[list]
 	if !declared {
-		v.report(root, "%s is not declared; add it to the lists of this rule set", list)
+		v.report(root, "%s is not declared; add it to the lists of this rule set%s", list, didYouMean(closest(list, slices.Collect(maps.Keys(v.lists)))))
 		return true
 	}
 	fact, place, ok := dotted(call.Args()[0])

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,7 +11,8 @@ import (
 )
 
 // Locate gives problems their place in a YAML text: Line and Column
-// count within the text instead of within a condition. What has no Field, or
+// count within the text instead of within a condition. A message about two parts
+// names the line of the other one. What has no Field, or
 // whose place cannot be found, stays as it is. The text is one that ParseYAML
 // reads.
 func Locate(text []byte, problems []Problem) []Problem {
@@ -22,6 +24,11 @@ func Locate(text []byte, problems []Problem) []Problem {
 	lines := strings.Split(string(text), "\n")
 	for i := range out {
 		p := &out[i]
+		if p.Other != "" {
+			if other, exact := find(document.Content[0], p.Other); exact {
+				p.Message += fmt.Sprintf(" on line %d", other.Line)
+			}
+		}
 		if p.Field == "" {
 			continue
 		}

@@ -66,6 +66,13 @@ tests:
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("places (-want +got):\n%s", diff)
 	}
+	t.Run("an id that two rules have", func(t *testing.T) {
+		text := "actions:\n  - code: pay\n    rules:\n      - {id: a, name: A, when: 'true', outcome: BLOCK}\notherwise:\n  rules:\n    - {id: a, name: A, when: 'true', outcome: BLOCK}\n"
+		got := rules.Locate([]byte(text), rules.Check(parse(t, text)))
+		if len(got) != 1 || got[0].Line != 7 || got[0].Message != "the id is already that of actions[0].rules[0] on line 4" {
+			t.Errorf("got %+v", got)
+		}
+	})
 	t.Run("a text that is no YAML, a path that leads nowhere", func(t *testing.T) {
 		problems := []rules.Problem{{Field: "actions[7].rules[x].when", Line: 3, Message: "m"}, {Line: 5, Message: "n"}}
 		if got := rules.Locate([]byte("a: ["), problems); !cmp.Equal(got, problems) {

@@ -2,8 +2,11 @@ package rules
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"cel.dev/cel-go/cel"
@@ -130,11 +133,12 @@ func (c *checker) onMatch(language *compiler, path string, r *Rule) *addition {
 	case m.Add == "":
 		c.report(path+".add", r.ID, "a fact is missing, such as ip.address")
 	case !found:
-		c.report(path+".add", r.ID, "there is no fact %s", quoted(m.Add))
+		c.report(path+".add", r.ID, "there is no fact %s%s", quoted(m.Add), didYouMean(closestFact(m.Add, language.facts)))
 	case m.To == "":
 		c.report(path+".to", r.ID, "the name of a list is missing")
 	case !declared:
-		c.report(path+".to", r.ID, "%s is not declared; add it to the lists of this rule set", quoted(m.To))
+		meant := strings.TrimPrefix(closest(listPrefix+m.To, slices.Collect(maps.Keys(language.lists))), listPrefix)
+		c.report(path+".to", r.ID, "%s is not declared; add it to the lists of this rule set%s", quoted(m.To), didYouMean(meant))
 	case listType == ListOfNumbers && factType != cel.DoubleType, listType != ListOfNumbers && factType != cel.StringType:
 		c.report(path+".add", r.ID, "%s is a list of type %s, which %s does not fit", m.To, listType, m.Add)
 	}

@@ -71,11 +71,15 @@ func TestWhatARuleAsksForBesidesItsConditionIsChecked(t *testing.T) {
 		{name: "an addition", rules: []rules.Rule{{When: "true", OnMatch: &rules.OnMatch{Add: "ip.address", To: "suspects", For: "24h"}}}},
 		{
 			name: "an addition of no fact", rules: []rules.Rule{{When: "true", OnMatch: &rules.OnMatch{Add: "ip.adress", To: "suspects"}}},
-			want: []string{"otherwise.rules[0].onMatch.add", "there is no fact"},
+			want: []string{"otherwise.rules[0].onMatch.add", `there is no fact "ip.adress"; did you mean ip.address?`},
 		},
 		{
 			name: "an addition to no list", rules: []rules.Rule{{When: "true", OnMatch: &rules.OnMatch{Add: "ip.address", To: "friends"}}},
 			want: []string{"otherwise.rules[0].onMatch.to", "is not declared"},
+		},
+		{
+			name: "an addition to a list that is misspelt", rules: []rules.Rule{{When: "true", OnMatch: &rules.OnMatch{Add: "ip.address", To: "suspect"}}},
+			want: []string{"otherwise.rules[0].onMatch.to", `"suspect" is not declared; add it to the lists of this rule set; did you mean suspects?`},
 		},
 		{
 			name: "an addition of another type", rules: []rules.Rule{{When: "true", OnMatch: &rules.OnMatch{Add: "ip.address", To: "amounts"}}},

@@ -14,6 +14,9 @@ type Problem struct {
 	Line    int    `json:"line,omitempty"`
 	Column  int    `json:"column,omitempty"`
 	Message string `json:"message"`
+	// Other is the path of another part that the message is about, such as the rule
+	// that has the same id.
+	Other string `json:"other,omitempty"`
 }
 
 // String is the problem on one line, as a terminal shows it.

@@ -260,17 +260,17 @@ func (v *vetter) members(group string) []string {
 }
 
 // suggest names the fact that was probably meant.
-func (v *vetter) suggest(name string) string {
-	best, distance := "", 3
-	for _, fact := range slices.Sorted(maps.Keys(v.facts)) {
-		if d := editDistance(strings.ToLower(name), strings.ToLower(fact), distance); d < distance {
-			best, distance = fact, d
+func (v *vetter) suggest(name string) string { return didYouMean(closestFact(name, v.facts)) }
+
+// closestFact is the fact that was probably meant. A list test is none.
+func closestFact(name string, facts map[string]*cel.Type) string {
+	var names []string
+	for fact := range facts {
+		if !strings.Contains(fact, " in ") {
+			names = append(names, fact)
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + best + "?"
+	return closest(name, names)
 }
 
 // editDistance counts insertions, deletions and replacements of bytes, up to
