@@ -22,7 +22,7 @@ type Action struct {
 	Locale          string
 	RedirectURL     string
 	Scope           string          // space separated, see ScopeAdd
-	Custom          map[string]any  // string, float64 or bool
+	Custom          map[string]any  // string, bool, and any number; whole ones up to 2^53, which a float64 holds exactly
 	RawCustom       json.RawMessage // Custom as it was sent, kept verbatim
 }
 

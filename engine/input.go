@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -123,18 +126,26 @@ func checkRedirect(address string) error {
 	return nil
 }
 
-// checkCustom bounds the custom values and makes RawCustom when only the
-// decoded values were given.
+// checkCustom bounds the custom values, makes them what rules read, and makes
+// RawCustom when only the decoded values were given.
 func checkCustom(a *Action) error {
 	if len(a.Custom) > MaxCustomValues {
 		return &InputError{"custom", fmt.Sprintf("it has %d values; at most %d are allowed", len(a.Custom), MaxCustomValues)}
 	}
-	for name, value := range a.Custom {
+	given, own := a.Custom, false // the map is the caller's
+	for name, value := range given {
 		if err := checkText("custom", name, 1, MaxCustomNameRunes); err != nil {
 			return &InputError{"custom", "a name in it is empty, too long, or holds a control character: " + quoted(name)}
 		}
-		if err := checkCustomValue(name, value); err != nil {
+		plain, changed, err := customValue(name, value)
+		if err != nil {
 			return err
+		}
+		if changed {
+			if !own {
+				a.Custom, own = maps.Clone(given), true
+			}
+			a.Custom[name] = plain
 		}
 	}
 	if len(a.RawCustom) == 0 && len(a.Custom) > 0 {
@@ -158,28 +169,84 @@ func checkCustom(a *Action) error {
 	return nil
 }
 
-func checkCustomValue(name string, value any) error {
-	refuse := func(message string) error { return &InputError{"custom." + name, message} }
+// maxExactInteger is the largest whole number up to which a float64 holds each
+// one exactly, 2^53.
+const maxExactInteger = 1 << 53
+
+// customValue is a custom value as rules read it: a string, a float64 or a bool.
+// Callers in Go also have the other types of numbers, types of their own that
+// are made of these, and the json.Number of a decoder. Changed tells that value
+// was not one of the three itself; plain is set only then.
+func customValue(name string, value any) (plain any, changed bool, err error) {
 	switch v := value.(type) {
 	case bool:
-		return nil
+		return nil, false, nil
 	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return refuse("it is not a finite number")
-		}
-		return nil
+		return nil, false, checkNumber(name, v)
 	case string:
-		switch {
-		case len(v) > MaxCustomValueBytes:
-			return refuse(fmt.Sprintf("it has %d bytes; at most %d are allowed", len(v), MaxCustomValueBytes))
-		case !utf8.ValidString(v):
-			return refuse("it is not valid UTF-8")
-		case strings.ContainsRune(v, 0):
-			return refuse(`it holds the character \u0000, which cannot be kept`)
-		}
-		return nil
+		return nil, false, checkString(name, v)
+	case json.Number:
+		plain, err = decodedNumber(name, v.String())
+		return plain, true, err
 	}
-	return refuse("it must be a string, a number or a boolean")
+	v := reflect.ValueOf(value)
+	switch v.Kind() {
+	case reflect.Bool:
+		return v.Bool(), true, nil
+	case reflect.String:
+		return v.String(), true, checkString(name, v.String())
+	case reflect.Float32, reflect.Float64:
+		return v.Float(), true, checkNumber(name, v.Float())
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		if n := v.Int(); n < -maxExactInteger || n > maxExactInteger {
+			return nil, false, inexact(name)
+		}
+		return float64(v.Int()), true, nil
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		if v.Uint() > maxExactInteger {
+			return nil, false, inexact(name)
+		}
+		return float64(v.Uint()), true, nil
+	}
+	return nil, false, &InputError{"custom." + name, "it must be a string, a number or a boolean"}
+}
+
+func inexact(name string) error {
+	return &InputError{"custom." + name, "it is a whole number beyond ±9007199254740992 (2^53), which rules cannot hold exactly; give it as a string"}
+}
+
+// decodedNumber reads the text of a number in JSON.
+func decodedNumber(name, text string) (float64, error) {
+	number, err := strconv.ParseFloat(text, 64)
+	switch {
+	case !json.Valid([]byte(text)) || err != nil:
+		return 0, &InputError{"custom." + name, "it is not a finite number"}
+	case !strings.ContainsAny(text, ".eE"):
+		if whole, err := strconv.ParseInt(text, 10, 64); err != nil || whole < -maxExactInteger || whole > maxExactInteger {
+			return 0, inexact(name)
+		}
+	}
+	return number, nil
+}
+
+func checkNumber(name string, number float64) error {
+	if math.IsNaN(number) || math.IsInf(number, 0) {
+		return &InputError{"custom." + name, "it is not a finite number"}
+	}
+	return nil
+}
+
+func checkString(name, text string) error {
+	refuse := func(message string) error { return &InputError{"custom." + name, message} }
+	switch {
+	case len(text) > MaxCustomValueBytes:
+		return refuse(fmt.Sprintf("it has %d bytes; at most %d are allowed", len(text), MaxCustomValueBytes))
+	case !utf8.ValidString(text):
+		return refuse("it is not valid UTF-8")
+	case strings.ContainsRune(text, 0):
+		return refuse(`it holds the character \u0000, which cannot be kept`)
+	}
+	return nil
 }
 
 // printable drops what cannot be shown and cuts the rest to a number of bytes.

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,9 +10,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/sallyport/sallyport/engine"
 	"github.com/sallyport/sallyport/engine/memory"
 	"github.com/sallyport/sallyport/events"
+	"github.com/sallyport/sallyport/rules"
 )
 
 func TestTrackRefusesBadInput(t *testing.T) {
@@ -49,6 +53,14 @@ func TestTrackRefusesBadInput(t *testing.T) {
 		{"too many custom values", func(a *engine.Action) { a.Custom = many }, "custom", "at most 100"},
 		{"custom list", func(a *engine.Action) { a.Custom = map[string]any{"a": []any{}} }, "custom.a", "a string, a number or a boolean"},
 		{"custom null", func(a *engine.Action) { a.Custom = map[string]any{"a": nil} }, "custom.a", "a string, a number or a boolean"},
+		{"custom map", func(a *engine.Action) { a.Custom = map[string]any{"a": map[string]any{"b": 1}} }, "custom.a", "a string, a number or a boolean"},
+		{"custom whole number too large", func(a *engine.Action) { a.Custom = map[string]any{"a": 1<<53 + 1} }, "custom.a", "beyond ±9007199254740992"},
+		{"custom whole number too small", func(a *engine.Action) { a.Custom = map[string]any{"a": int64(math.MinInt64)} }, "custom.a", "give it as a string"},
+		{"custom unsigned number too large", func(a *engine.Action) { a.Custom = map[string]any{"a": uint64(math.MaxUint64)} }, "custom.a", "beyond ±9007199254740992"},
+		{"decoded whole number too large", func(a *engine.Action) { a.Custom = map[string]any{"a": json.Number("9007199254740993")} }, "custom.a", "beyond ±9007199254740992"},
+		{"decoded number beyond doubles", func(a *engine.Action) { a.Custom = map[string]any{"a": json.Number("1e999")} }, "custom.a", "not a finite number"},
+		{"decoded number that is none", func(a *engine.Action) { a.Custom = map[string]any{"a": json.Number("0x10")} }, "custom.a", "not a finite number"},
+		{"custom float32 infinity", func(a *engine.Action) { a.Custom = map[string]any{"a": float32(math.Inf(1))} }, "custom.a", "not a finite number"},
 		{"custom NaN", func(a *engine.Action) { a.Custom = map[string]any{"a": math.NaN()} }, "custom.a", "not a finite number"},
 		{"custom text too long", func(a *engine.Action) { a.Custom = map[string]any{"a": strings.Repeat("x", 4097)} }, "custom.a", "at most 4096"},
 		{"custom text with NUL", func(a *engine.Action) { a.Custom = map[string]any{"a": "\x00"} }, "custom.a", "cannot be kept"},
@@ -124,4 +136,71 @@ func TestEngineIsEmbeddable(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestTrackTakesEveryGoValue: programs that embed the engine have amounts in
+// whatever type their own data has.
+func TestTrackTakesEveryGoValue(t *testing.T) {
+	type (
+		cents int32
+		name  string
+		flag  bool
+	)
+	tests := []struct {
+		name  string
+		value any
+		want  any
+	}{
+		{"int", 250, 250.0},
+		{"int8", int8(-8), -8.0},
+		{"int16", int16(250), 250.0},
+		{"int32", int32(250), 250.0},
+		{"int64", int64(250), 250.0},
+		{"uint", uint(250), 250.0},
+		{"uint8", uint8(250), 250.0},
+		{"uint16", uint16(250), 250.0},
+		{"uint32", uint32(250), 250.0},
+		{"uint64", uint64(250), 250.0},
+		{"float32", float32(250.5), 250.5},
+		{"a type of its own", cents(25000), 25000.0},
+		{"the largest exact number", 1 << 53, 9007199254740992.0},
+		{"the smallest exact number", -1 << 53, -9007199254740992.0},
+		{"a decoded number", json.Number("250.5"), 250.5},
+		{"a decoded whole number", json.Number("-9007199254740992"), -9007199254740992.0},
+		{"a decoded number with an exponent", json.Number("1e20"), 1e20},
+		{"a string of a type of its own", name("Ann"), "Ann"},
+		{"a boolean of a type of its own", flag(true), true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var seen engine.Action
+			look := source(func(_ context.Context, a *engine.Action, _ *engine.Profile, _ *rules.Facts) error {
+				seen = *a
+				return nil
+			})
+			custom := map[string]any{"v": tt.value, "other": "x"}
+			track(t, newEngine(t, memory.New(), look), action("payment", custom))
+			if custom["v"] != tt.value {
+				t.Errorf("the caller's map holds %v now", custom["v"])
+			}
+			want := map[string]any{"v": tt.want, "other": "x"}
+			if diff := cmp.Diff(want, seen.Custom); diff != "" {
+				t.Errorf("decided with (-want +got):\n%s", diff)
+			}
+			var kept map[string]any
+			if err := json.Unmarshal(seen.RawCustom, &kept); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, kept); diff != "" {
+				t.Errorf("kept (-want +got):\n%s", diff)
+			}
+		})
+	}
+	t.Run("rules read it", func(t *testing.T) {
+		for amount, want := range map[any]events.ActionState{int64(1001): events.StateBlock, uint8(250): events.StateAllow, json.Number("501"): events.StateReviewRequired} {
+			if d := track(t, newEngine(t, memory.New()), action("payment", map[string]any{"amount": amount})); d.State != want {
+				t.Errorf("%v is decided %s, want %s", amount, d.State, want)
+			}
+		}
+	})
 }
