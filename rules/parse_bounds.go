@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sallyport/sallyport/rules/internal/fold"
 )
 
 // The YAML library compares every key of a mapping with every other one, keeps an
@@ -54,13 +55,16 @@ type yamlVet struct {
 }
 
 // measure is the size of a part at a depth. An alias stands behind what it
-// repeats, or within it, which the library refuses.
+// repeats, or within it: such a part would have no end.
 func (v *yamlVet) measure(n *yaml.Node, depth int) size {
 	if v.enough {
 		return size{}
 	}
 	if n.Kind == yaml.AliasNode {
-		s := v.anchored[n.Alias]
+		s, passed := v.anchored[n.Alias]
+		if !passed {
+			v.enough, v.refused = true, []Problem{{Line: n.Line, Column: n.Column, Message: "an alias repeats the part that it stands in"}}
+		}
 		v.check(n, s, depth)
 		return s
 	}
@@ -164,14 +168,14 @@ func vetJSON(text []byte) *Problem {
 			top := &open[n-1]
 			if name, isKey := token.(string); isKey && !top.value {
 				// Go matches keys whatever their case, so do we.
-				name = strings.ToLower(name)
-				if top.keys[name] {
+				alike := fold.Name(name)
+				if top.keys[alike] {
 					return at("the key %q stands here for the second time", clipped(name))
 				}
 				if len(top.keys) == MaxTestFacts {
 					return at("an object has more than %d keys", MaxTestFacts)
 				}
-				top.keys[name], top.value = true, true
+				top.keys[alike], top.value = true, true
 				continue
 			}
 			top.value = false

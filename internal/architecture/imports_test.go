@@ -24,9 +24,10 @@ const module = "github.com/sallyport/sallyport"
 // their packages. "..." is everything: the place where the parts are joined, and
 // programs that no other package imports.
 var imports = map[string][]string{
-	"rules":                       {"rules/internal/index", "cel.dev/cel-go", "go.yaml.in/yaml/v3"},
+	"rules":                       {"rules/internal/fold", "rules/internal/index", "cel.dev/cel-go", "go.yaml.in/yaml/v3"},
+	"rules/internal/fold":         {},
 	"rules/internal/index":        {},
-	"rules/bridge":                {"rules", "cel.dev/cel-go"},
+	"rules/bridge":                {"rules", "rules/internal/fold", "cel.dev/cel-go"},
 	"events":                      {},
 	"events/jetstream":            {"events", "github.com/nats-io/nats.go", "github.com/nats-io/nats-server/v2"},
 	"events/clickhouse":           {"events", "github.com/ClickHouse/clickhouse-go/v2"},

@@ -211,6 +211,15 @@ func TestATreeThatSaysNothingIsRefused(t *testing.T) {
 		{"a locked leaf of nothing", `{"combinator":"and","rules":[{"field":"@cel","operator":"expression","value":""}]}`, "rules[0].value", "missing"},
 		{"a locked leaf that ends in a comment only", `{"combinator":"and","rules":[{"field":"@cel","operator":"expression","value":"// x"}]}`, "rules[0].value", ""},
 		{"a locked leaf that is no boolean", `{"combinator":"and","rules":[{"field":"@cel","operator":"expression","value":"1 + 1"},{"field":"device.isNew","operator":"isTrue"}]}`, "", ""},
+		{"a locked leaf with another operator", `{"field":"@cel","operator":"isFalse","value":"device.isNew"}`, "rules[0].operator", "expression"},
+		{"a locked leaf without an operator", `{"field":"@cel","value":"device.isNew"}`, "rules[0].operator", "expression"},
+		{"a locked leaf from a field", `{"field":"@cel","operator":"expression","value":"device.isNew","valueSource":"field"}`, "rules[0].valueSource", "value"},
+		{"a decimal without a double", `{"field":"custom.amount","operator":"=","value":9007199254740993.0}`, "rules[0].value", "exactly"},
+		{"a decimal with an exponent and without a double", `{"field":"custom.amount","operator":"=","value":9007199254740993e0}`, "rules[0].value", "exactly"},
+		{"a decimal with too many digits", `{"field":"custom.amount","operator":"=","value":3.14159265358979323846}`, "rules[0].value", "exactly"},
+		{"a number too small for a double", `{"field":"custom.amount","operator":"=","value":1e-400}`, "rules[0].value", "exactly"},
+		{"a number that loses digits near 0", `{"field":"custom.amount","operator":"=","value":1.2345e-322}`, "rules[0].value", "exactly"},
+		{"a number of several without a double", `{"field":"custom.amount","operator":"in","value":[1,1e-400]}`, "rules[0].value[1]", "exactly"},
 		{"a locked leaf that is no text", `{"combinator":"and","rules":[{"field":"@cel","operator":"expression","value":1}]}`, "rules[0].value", "text belongs"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -292,6 +301,52 @@ func TestADeepConditionIsLockedWhereATreeEnds(t *testing.T) {
 		t.Error("nothing is locked")
 	}
 	sameMeaning(t, rand.New(rand.NewPCG(2, 2)), 50, when, back)
+}
+
+// strange are trees of which encoding/json would drop a part silently, since it
+// takes a member for another one whatever its case is.
+var strange = []string{
+	`{"combinator":"and","rules":[{"field":"custom.amount","operator":">","value":1}],"Rules":[{"field":"custom.amount","operator":"<","value":5}]}`,
+	`{"combinator":"and","rules":[{"field":"custom.amount","operator":">","value":1}],"rule\u017f":[{"field":"custom.amount","operator":"<","value":5}]}`,
+	`{"combinator":"or","Combinator":"and","rules":[{"field":"device.isNew","operator":"isTrue"}]}`,
+	`{"combinator":"and","not":false,"NOT":true,"rules":[{"field":"device.isNew","operator":"isTrue"}]}`,
+	`{"field":"custom.amount","operator":">","value":1,"VALUE":99}`,
+	`{"field":"custom.amount","operator":">","value":1,"valueſource":"field"}`,
+	`{"combinator":"and","rules":[{"field":"custom.amount","operator":">","Operator":"<","value":1}]}`,
+	`{"Combinator":"and","rules":[{"field":"device.isNew","operator":"isTrue"}]}`,
+	`{"combinator":"and","RULES":[{"field":"device.isNew","operator":"isTrue"}]}`,
+	`{"field":"custom.amount","operator":">","Value":1}`,
+	`{"field":"custom.amount","operator":"=","value":{"a":1,"A":2}}`,
+}
+
+func TestMembersOfATreeAreSpelledOneWay(t *testing.T) {
+	b := bridge.New(&definition)
+	for _, text := range strange {
+		tree, problems := bridge.Decode([]byte(text))
+		if len(problems) == 0 {
+			when, more := b.Format(tree)
+			t.Errorf("%s becomes %q %v", text, when, more)
+		}
+	}
+}
+
+func TestDecimalsThatADoubleTellsApartAreTaken(t *testing.T) {
+	b := bridge.New(&definition)
+	for text, want := range map[string]string{
+		"0.1": "0.1", "0.10": "0.1", "1e2": "100", "1E+2": "100", "-0.0": "-0", "0e999999999": "0", "1.50": "1.5", "5e-324": "5e-324", "4.9406564584124654e-324": "5e-324",
+		"0.10000000000000001": "0.1", "0.1000000000000000055511151231257827021181583404541015625": "0.1", "9007199254740994.0": "9.007199254740994e+15",
+		"1e23": "1e+23", "1.7976931348623157e308": "1.7976931348623157e+308", "0.30000000000000004": "0.30000000000000004", "123456789012345.67": "1.2345678901234567e+14",
+		"0.000000000000000000000000000001e30": "1", "9007199254740992": "9007199254740992",
+	} {
+		tree, problems := bridge.Decode([]byte(`{"field":"custom.amount","operator":"=","value":` + text + `}`))
+		if len(problems) > 0 {
+			t.Errorf("%s: %v", text, problems)
+			continue
+		}
+		if when, problems := b.Format(tree); when != "custom.amount == "+want {
+			t.Errorf("%s becomes %q %v", text, when, problems)
+		}
+	}
 }
 
 func TestABrokenDefinitionStillHasABridge(t *testing.T) {

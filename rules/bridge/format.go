@@ -293,8 +293,8 @@ func (w *writer) literal(v any, field kind, path string) string {
 // of its own.
 const largest = 1 << 53
 
-// numberOf reads a number of a tree. It refuses whole numbers that no double
-// holds exactly, since the condition would compare with another one.
+// numberOf reads a number of a tree. It refuses what no double tells apart from
+// other numbers, since the condition would compare with another one.
 func numberOf(v any) (*float64, string) {
 	var f float64
 	switch v := v.(type) {
@@ -311,6 +311,9 @@ func numberOf(v any) (*float64, string) {
 		if whole, err := v.Int64(); !strings.ContainsAny(v.String(), ".eE") && (err != nil || whole > largest || whole < -largest) {
 			return nil, fmt.Sprintf("%s is too large to be compared exactly; send such values as text", shown(v.String()))
 		}
+		if !keeps(f, v.String()) {
+			return nil, fmt.Sprintf("%s has more digits than can be compared exactly; send such values as text", shown(v.String()))
+		}
 	default:
 		return nil, ""
 	}
@@ -318,6 +321,36 @@ func numberOf(v any) (*float64, string) {
 		return nil, "the number is not finite"
 	}
 	return &f, ""
+}
+
+// keeps tells whether a double, written with as many digits as a number of JSON
+// has, is that number: 0.1 is, though no double is exactly a tenth, and
+// 9007199254740993.0 is not.
+func keeps(f float64, number string) bool {
+	digits, exponent, ok := decimal(number)
+	if !ok || digits == "" || f == 0 {
+		return ok && digits == "" && f == 0
+	}
+	again, exponentAgain, ok := decimal(strconv.FormatFloat(f, 'e', len(digits)-1, 64))
+	return ok && digits == again && exponent == exponentAgain
+}
+
+// decimal takes a number apart: it is digits, a whole number without zeros at
+// either end, times ten to the power of exponent, whatever its sign is. It is not
+// ok when the exponent is no int.
+func decimal(number string) (digits string, exponent int, ok bool) {
+	mantissa, power, scaled := strings.Cut(strings.ToLower(strings.TrimPrefix(number, "-")), "e")
+	if scaled {
+		var err error
+		if exponent, err = strconv.Atoi(power); err != nil {
+			return "", 0, false
+		}
+	}
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	digits = strings.TrimLeft(whole+fraction, "0")
+	exponent -= len(fraction)
+	trimmed := strings.TrimRight(digits, "0")
+	return trimmed, exponent + len(digits) - len(trimmed), true
 }
 
 // numberText writes a number so that it keeps its value beside a decimal.
@@ -332,7 +365,12 @@ func numberText(f float64) string {
 // one that is not could end the parentheses around it.
 func (w *writer) locked(n Node, path string) string {
 	s, ok := n.Value.(string)
-	if !ok {
+	switch {
+	case n.Operator != LockedOperator:
+		return w.report(path+".operator", "the only operator of %s is %s; to turn the expression round, put it into a group with not", Locked, LockedOperator)
+	case n.ValueSource != "" && n.ValueSource != FromValue:
+		return w.report(path+".valueSource", "the expression is a value: write %q or nothing", FromValue)
+	case !ok:
 		return w.report(path+".value", "a text belongs here, not %s", shown(n.Value))
 	}
 	if len(s) > rules.MaxExpressionBytes || !utf8.ValidString(s) {

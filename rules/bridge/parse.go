@@ -12,16 +12,23 @@ import (
 	"github.com/sallyport/sallyport/rules"
 )
 
-// Parse reads a condition into a tree whose outermost node is a group. It returns
-// problems when the condition does not compile.
-//
-// The groups follow the text: what stands between && and || becomes rules in the
-// same order. What a rule cannot show, and what a comment stands beside, becomes a
-// locked leaf with its text.
+// Parse reads a condition into a tree as Tree does. It returns problems when the
+// condition does not compile.
 func (b *Bridge) Parse(when string) (Node, []rules.Problem) {
 	if problems := b.check(when); len(problems) > 0 {
 		return Node{}, problems
 	}
+	return b.Tree(when), nil
+}
+
+// Tree reads a condition that compiles, such as one of a published set, into a
+// tree whose outermost node is a group. It does not compile it again, which is
+// most of what Parse takes. Another text becomes some tree.
+//
+// The groups follow the text: what stands between && and || becomes rules in the
+// same order. What a rule cannot show, and what a comment stands beside, becomes a
+// locked leaf with its text.
+func (b *Bridge) Tree(when string) Node {
 	r := &reader{b: b}
 	n := r.condition(when, 1)
 	switch {
@@ -32,7 +39,7 @@ func (b *Bridge) Parse(when string) (Node, []rules.Problem) {
 	case !n.IsGroup():
 		n = Node{Combinator: And, Rules: []Node{n}}
 	}
-	return n, nil
+	return n
 }
 
 func locked(s string) Node {

@@ -5,8 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/sallyport/sallyport/rules"
+	"github.com/sallyport/sallyport/rules/internal/fold"
 )
 
 // Limits on trees and JsonLogic, checked before anything is parsed.
@@ -125,8 +129,16 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
 }
 
+// groupMembers and ruleMembers are all that a group and a rule may have.
+var (
+	groupMembers = []string{"id", "disabled", "combinator", "not", "rules"}
+	ruleMembers  = []string{"id", "disabled", "field", "operator", "value", "valueSource"}
+)
+
 // UnmarshalJSON reads a group or a rule. It refuses members that it does not
-// know: one that means something to the builder must not be dropped here.
+// know: one that means something to the builder must not be dropped here. Their
+// names must be spelled exactly, while encoding/json would let Rules replace
+// rules.
 func (n *Node) UnmarshalJSON(text []byte) error {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(text, &members); err != nil {
@@ -135,10 +147,19 @@ func (n *Node) UnmarshalJSON(text []byte) error {
 	if members == nil {
 		return fmt.Errorf("a group or a rule stands here as null")
 	}
+	rules, isGroup := members["rules"]
+	known := ruleMembers
+	if isGroup {
+		known = groupMembers
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("there is no member %s here; use %s", shown(name), strings.Join(known, ", "))
+		}
+	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
 	decoder.UseNumber()
-	if rules, isGroup := members["rules"]; isGroup {
+	if isGroup {
 		if bytes.Equal(rules, []byte("null")) {
 			return fmt.Errorf("the rules of a group are null")
 		}
@@ -203,8 +224,8 @@ func boundJSON(text []byte) string {
 	return ""
 }
 
-// memberTwice names a member that an object of valid JSON holds twice.
-// encoding/json would keep the last one silently.
+// memberTwice names a member that an object of valid JSON holds twice, whatever
+// its case is. encoding/json would keep the last one silently.
 func memberTwice(text []byte) string {
 	type level struct {
 		members map[string]bool // nil in an array
@@ -224,10 +245,11 @@ func memberTwice(text []byte) string {
 		if n := len(open); n > 0 && open[n-1].members != nil {
 			top := &open[n-1]
 			if name, ok := token.(string); ok && !top.value {
-				if top.members[name] {
+				alike := fold.Name(name)
+				if top.members[alike] {
 					return name
 				}
-				top.members[name], top.value = true, true
+				top.members[alike], top.value = true, true
 				continue
 			}
 			top.value = false

@@ -32,17 +32,18 @@ const (
 
 // Bridge translates conditions of one definition. It is safe for concurrent use.
 type Bridge struct {
-	fields map[string]kind // every value that a condition may read
-	lists  map[string]rules.ListType
-	probe  rules.Definition // declares the same names and has no rules
+	fields   map[string]kind // every value that a condition may read
+	lists    map[string]rules.ListType
+	language func() (*rules.Language, error) // prepared when it is first asked for
 }
 
 // New makes a bridge for what a definition declares. The definition itself need
 // not compile.
 func New(d *rules.Definition) *Bridge {
+	names := rules.Definition{Fields: d.Fields, Metrics: d.Metrics, Lists: d.Lists}
 	b := &Bridge{
 		fields: map[string]kind{}, lists: map[string]rules.ListType{},
-		probe: rules.Definition{Fields: d.Fields, Metrics: d.Metrics, Lists: d.Lists},
+		language: sync.OnceValues(func() (*rules.Language, error) { return rules.NewLanguage(&names) }),
 	}
 	for _, fact := range rules.Vocabulary() {
 		b.fields[fact.Name] = kind(fact.Type)
@@ -66,16 +67,11 @@ func New(d *rules.Definition) *Bridge {
 // check compiles a condition as package rules does and returns what is wrong
 // with it.
 func (b *Bridge) check(when string) []rules.Problem {
-	probe := b.probe
-	probe.Otherwise.Rules = []rules.Rule{{ID: "condition", Name: "Condition", When: when, Outcome: rules.Block}}
-	var problems []rules.Problem
-	for _, p := range rules.Check(probe) {
-		if strings.HasPrefix(p.Field, "otherwise.") {
-			p.Field, p.Rule = "", ""
-			problems = append(problems, p)
-		}
+	language, err := b.language()
+	if err != nil {
+		return []rules.Problem{{Message: err.Error()}}
 	}
-	return problems
+	return language.Check(when)
 }
 
 // takes tells whether a list can hold values of a field.
