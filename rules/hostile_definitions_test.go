@@ -250,7 +250,9 @@ func hostileTexts() map[string]struct{ text, want string } {
 	}
 	return map[string]struct{ text, want string }{
 		"aliases that multiply":            {bomb + "fields: *i\n", "holds more than 1000000 values, those that aliases repeat included"},
-		"alias of itself":                  {"fields: &a [*a]", "a list stands here where a mapping belongs"},
+		"alias of itself":                  {"fields: &a [*a]", "line 1, column 13: an alias repeats the part that it stands in"},
+		"merge with itself":                {"otherwise: &a {<<: *a, zz: 1}", "an alias repeats the part that it stands in"},
+		"merge with what holds it":         {"otherwise: &a {prompt: [{<<: [*a]}], zz: 1}", "an alias repeats the part that it stands in"},
 		"alias that is not there":          {"fields: *nobody", "unknown anchor 'nobody' referenced"},
 		"lists in lists":                   {strings.Repeat("[", 20_000), "exceeded max depth of 10000"},
 		"mappings in mappings":             {strings.Repeat("{a: ", 20_000), "exceeded max depth of 10000"},

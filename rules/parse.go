@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -240,6 +241,6 @@ func jsonProblem(text []byte, err error) Problem {
 func positioned(text []byte, offset int64, message string) Problem {
 	before := text[:min(int(offset), len(text))]
 	line := bytes.Count(before, []byte("\n"))
-	column := len([]rune(string(before[bytes.LastIndexByte(before, '\n')+1:])))
+	column := utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
 	return Problem{Line: line + 1, Column: max(column, 1), Message: message}
 }
