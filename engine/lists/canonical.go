@@ -25,18 +25,21 @@ const (
 
 // Canonical is the one way to write a value of a list, so that equal values are
 // one item and are found. It returns an error that says in a few words, as in
-// "is not a number", why a text is no value of the type; the text itself is not
-// part of it.
+// "is not a number", why a text is no value of the type. The text itself is not
+// part of it, only, where the bits after a prefix are wrong, the network and the
+// address that may be meant.
 //
 //   - A string is taken exactly as it is: "Jo" and "jo" and "jo " differ, and so do
 //     two Unicode forms of one letter. It has 1 to MaxValueBytes bytes of UTF-8 and
 //     no control characters.
 //   - A number is a decimal number as JSON, YAML and Go write it, finite, and
 //     becomes the shortest text that reads back as the same double. -0 is 0.
-//   - A range is an address or a CIDR range. The bits after the prefix become zero,
-//     an address stands for the range that holds it alone and is written without a
-//     length, and an IPv4 address inside IPv6 becomes the IPv4 address. A zone
-//     (fe80::1%eth0) is refused: it means something on one machine only.
+//   - A range is an address or a CIDR range. An address stands for the range that
+//     holds it alone and is written without a length, and an IPv4 address inside
+//     IPv6 becomes the IPv4 address. A range with bits after its prefix, such as
+//     10.0.0.1/8, is refused: who writes it may mean the one address as well as the
+//     16 million. So is a zone (fe80::1%eth0), which means something on one machine
+//     only.
 func Canonical(typ rules.ListType, value string) (string, error) {
 	switch typ {
 	case rules.ListOfStrings:
@@ -137,7 +140,10 @@ func parseRange(text string) (netip.Prefix, error) {
 		}
 		prefix = netip.PrefixFrom(address.Unmap(), prefix.Bits()-96)
 	}
-	return prefix.Masked(), nil
+	if network := prefix.Masked(); network != prefix {
+		return netip.Prefix{}, fmt.Errorf("is an address of a network rather than a network; write %s for the network or %s for the address", network, prefix.Addr())
+	}
+	return prefix, nil
 }
 
 // parseAddress reads one address without a zone.

@@ -17,6 +17,9 @@ import (
 type Limits struct {
 	Bytes int64 // of the file; DefaultBytes
 	Items int   // DefaultItems
+	// Now is when the file is read: items that have expired by then are refused,
+	// since nobody means to add them. Zero refuses none.
+	Now time.Time
 }
 
 // Defaults and limits of CSV files.
@@ -43,7 +46,7 @@ const (
 type Problem struct {
 	Line    int    `json:"line"`             // counts from 1; 0 for the file as a whole
 	Column  string `json:"column,omitempty"` // its name, "" for the line as a whole
-	Message string `json:"message"`          // a sentence without the value itself
+	Message string `json:"message"`          // a sentence, with the beginning of the value
 }
 
 // CSVError is every line of a file that cannot be used. Nothing of such a file is
@@ -237,10 +240,6 @@ func (p *parser) item(text string) {
 	}
 	var item Item
 	good := true
-	refuse := func(column string, err error) {
-		good = false
-		p.report(column, "The %s %v.", map[string]string{columnValue: "value", columnNote: "note", columnExpires: "expiry"}[column], err)
-	}
 	for i, column := range p.columns {
 		field := p.fields[i]
 		var err error
@@ -251,10 +250,11 @@ func (p *parser) item(text string) {
 			item.Note = unescape(field)
 			err = checkNote(item.Note)
 		case columnExpires:
-			item.Expires, err = parseExpiry(field)
+			item.Expires, err = p.expiry(field)
 		}
 		if err != nil {
-			refuse(column, err)
+			good = false
+			p.report(column, "The %s %s %v.", columnTitles[column], quoted(field), err)
 		}
 	}
 	if !good || p.count > 0 {
@@ -268,6 +268,9 @@ func (p *parser) item(text string) {
 	p.seen.put(k, int64(len(p.items)))
 	p.items = append(p.items, item)
 }
+
+// columnTitles are what messages call the columns that are read.
+var columnTitles = map[string]string{columnValue: "value", columnNote: "note", columnExpires: "expiry"}
 
 func (p *parser) value(field string) (string, error) {
 	if p.typ != rules.ListOfStrings {
@@ -332,6 +335,23 @@ func cutQuoted(text string) (field, rest string, closed bool) {
 		b.WriteByte('"')
 		text = text[1:]
 	}
+}
+
+func (p *parser) expiry(field string) (time.Time, error) {
+	at, err := parseExpiry(field)
+	if err == nil && Expired(at, p.limits.Now) {
+		err = ErrExpired
+	}
+	return at, err
+}
+
+// ErrExpired says of an expiry why it cannot be added.
+var ErrExpired = errors.New("has passed already; leave the item out, or the expiry for one that stays")
+
+// Expired reports whether an item with that expiry is over at a time. A zero
+// expiry is never over, and nothing is over at the zero time.
+func Expired(expires, now time.Time) bool {
+	return !expires.IsZero() && !now.IsZero() && !expires.After(now)
 }
 
 func parseExpiry(field string) (time.Time, error) {

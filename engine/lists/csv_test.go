@@ -35,7 +35,7 @@ func TestParseCSV(t *testing.T) {
 		{"spaces of a string stay", rules.ListOfStrings, "value\n Jo \n", []lists.Item{{Value: " Jo "}}},
 		{"a value that comes twice", rules.ListOfRanges, "value,note\n192.0.2.1,first\n192.0.2.1/32,second\n", []lists.Item{{Value: "192.0.2.1", Note: "second"}}},
 		{"numbers become canonical", rules.ListOfNumbers, "value\n 1.50 \n-3\n", []lists.Item{{Value: "1.5"}, {Value: "-3"}}},
-		{"ranges become canonical", rules.ListOfRanges, "value\n192.0.2.9/24\n", []lists.Item{{Value: "192.0.2.0/24"}}},
+		{"ranges become canonical", rules.ListOfRanges, "value\n192.0.2.0/24\n::ffff:192.0.2.7\n", []lists.Item{{Value: "192.0.2.0/24"}, {Value: "192.0.2.7"}}},
 		{"what is written besides", rules.ListOfStrings, "value,author,added\nJo,somebody,whenever\n", []lists.Item{{Value: "Jo"}}},
 		{"a formula that was disarmed", rules.ListOfStrings, "value\n'=1+1\n'+64 21 555\n'tis\n''tis\n", []lists.Item{{Value: "=1+1"}, {Value: "+64 21 555"}, {Value: "'tis"}}},
 		{"no items", rules.ListOfStrings, "value\n", nil},
@@ -69,9 +69,9 @@ func TestParseCSVNamesBadLines(t *testing.T) {
 		{"a column twice", rules.ListOfStrings, "value,value\n", lists.Limits{}, []string{"1 value The column value is there twice"}},
 		{"a column with a slip", rules.ListOfStrings, "value,expire\n", lists.Limits{}, []string{`1  The first line must name the columns; "expire" is not`}},
 		{"each bad line", rules.ListOfRanges, "value,note,expires\n192.0.2.1,,\nnowhere,,\n192.0.2.2,\x01,tomorrow\n192.0.2.3,,\n192.0.2.4,\n", lists.Limits{}, []string{
-			"3 value The value is neither an address nor a CIDR range.",
-			"4 note The note holds a control character",
-			"4 expires The expiry is neither a date such as",
+			`3 value The value "nowhere" is neither an address nor a CIDR range.`,
+			`4 note The note "\x01" holds a control character`,
+			`4 expires The expiry "tomorrow" is neither a date such as`,
 			"6  The line has 2 fields; the first line names 3 columns.",
 		}},
 		{"a quote that is not closed spoils its own line only", rules.ListOfStrings, "value\n\"Jo\nAl\n\"x\"y\nz\"\n", lists.Limits{}, []string{
@@ -80,12 +80,18 @@ func TestParseCSVNamesBadLines(t *testing.T) {
 		{"a line that is too long", rules.ListOfStrings, "value\n" + long + "\nJo\n" + long, lists.Limits{}, []string{
 			"2  The line has more than 16384 bytes.", "4  The line has more than 16384 bytes.",
 		}},
-		{"bytes that are no text", rules.ListOfStrings, "value\n\xff\n", lists.Limits{}, []string{"2 value The value is not valid UTF-8."}},
-		{"an empty value", rules.ListOfStrings, "value,note\n,x\n", lists.Limits{}, []string{"2 value The value is empty."}},
-		{"a note that is too long", rules.ListOfStrings, "value,note\nJo," + strings.Repeat("é", 513) + "\n", lists.Limits{}, []string{"2 note The note has 513 characters"}},
+		{"bytes that are no text", rules.ListOfStrings, "value\n\xff\n", lists.Limits{}, []string{`2 value The value "\xff" is not valid UTF-8.`}},
+		{"an empty value", rules.ListOfStrings, "value,note\n,x\n", lists.Limits{}, []string{`2 value The value "" is empty.`}},
+		{"a note that is too long", rules.ListOfStrings, "value,note\nJo," + strings.Repeat("é", 513) + "\n", lists.Limits{}, []string{`2 note The note "` + strings.Repeat("é", 20) + `…" has 513 characters`}},
 		{"more bytes than allowed", rules.ListOfStrings, "value\nJo\nAl\n", lists.Limits{Bytes: 10}, []string{"0  The file has more than 10 bytes."}},
 		{"one long line of more bytes than allowed", rules.ListOfStrings, "value\n" + strings.Repeat(long, 3), lists.Limits{Bytes: 20000}, []string{
 			"2  The line has more than", "0  The file has more than 20000 bytes.",
+		}},
+		{"ranges that are none", rules.ListOfRanges, "value\n10.0.0.0/8\n10.0.0.1/8\n", lists.Limits{}, []string{
+			`3 value The value "10.0.0.1/8" is an address of a network rather than a network; write 10.0.0.0/8 for the network or 10.0.0.1 for the address.`,
+		}},
+		{"what has expired", rules.ListOfStrings, "value,expires\nJo,2026-11-22\nAl,2026-11-22T12:00:00Z\nBo,2026-11-22T12:00:01Z\nDi,\n", lists.Limits{Now: noon}, []string{
+			`2 expires The expiry "2026-11-22" has passed already`, `3 expires The expiry "2026-11-22T12:00:00Z" has passed already`,
 		}},
 		{"more items than allowed", rules.ListOfStrings, "value\nJo\nAl\n", lists.Limits{Items: 1}, []string{"0  The file has more than 1 items."}},
 	}
@@ -112,7 +118,7 @@ func TestParseCSVNamesBadLines(t *testing.T) {
 	t.Run("a hundred problems are described, all are counted", func(t *testing.T) {
 		_, err := lists.ParseCSV(strings.NewReader("value\n"+strings.Repeat("x\n", 1000)), rules.ListOfNumbers, lists.Limits{})
 		var bad *lists.CSVError
-		if !errors.As(err, &bad) || len(bad.Problems) != 100 || bad.Count != 1000 || !strings.Contains(err.Error(), "line 2: The value is not a number. (and 999 more problems)") {
+		if !errors.As(err, &bad) || len(bad.Problems) != 100 || bad.Count != 1000 || !strings.Contains(err.Error(), "line 2: The value \"x\" is not a number. (and 999 more problems)") {
 			t.Errorf("error %v", err)
 		}
 	})

@@ -21,6 +21,15 @@ type Head struct {
 	ChangedAt   time.Time
 }
 
+// Applied is what a change did to a list.
+type Applied struct {
+	Head          // the list as it then is
+	Added     int // items that were not there
+	Changed   int // items that were there with another note or expiry
+	Unchanged int // items that were there just so
+	Removed   int // items that are gone
+}
+
 // Item is one value of a list.
 type Item struct {
 	Value   string // canonical, see Canonical

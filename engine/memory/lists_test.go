@@ -70,7 +70,7 @@ func TestListsTellOfTheirChanges(t *testing.T) {
 	}
 	must(r.CreateList(t.Context(), lists.Head{Name: "a", Type: rules.ListOfRanges}, "ann"))
 	must(r.CreateList(t.Context(), lists.Head{Name: "b", Type: rules.ListOfStrings}, "ann"))
-	must(r.ChangeList(t.Context(), "a", []lists.Item{{Value: "192.0.2.9/24"}, {Value: "::ffff:192.0.2.1"}}, nil, "ann"))
+	must(r.ChangeList(t.Context(), "a", []lists.Item{{Value: "192.0.2.0/24"}, {Value: "::ffff:192.0.2.1"}}, nil, "ann"))
 	must(r.ChangeList(t.Context(), "a", nil, []string{"192.0.2.1/32", "198.51.100.1"}, "ann"))
 	for _, tt := range []struct {
 		after int64

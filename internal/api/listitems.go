@@ -25,10 +25,14 @@ type wireItem struct {
 	Author  string   `json:"author,omitempty"`
 	AddedAt wireTime `json:"addedAt,omitzero"`
 	Expires wireTime `json:"expires,omitzero"`
+	Expired bool     `json:"expired,omitempty"` // it counts no more, and will be gone soon
 }
 
-func itemOf(i lists.Item) wireItem {
-	return wireItem{Value: i.Value, Note: i.Note, Author: i.Author, AddedAt: wireTime(i.AddedAt), Expires: wireTime(i.Expires)}
+func itemOf(i lists.Item, now time.Time) wireItem {
+	return wireItem{
+		Value: i.Value, Note: i.Note, Author: i.Author, AddedAt: wireTime(i.AddedAt), Expires: wireTime(i.Expires),
+		Expired: lists.Expired(i.Expires, now),
+	}
 }
 
 // items writes a page of a list's items.
@@ -49,15 +53,16 @@ func (s *Server) items(k *call, head lists.Head) error {
 	defer cancel()
 	found, err := s.config.Store.ListItems(ctx, head.Name, after, limit)
 	if err != nil {
-		return missing(fmt.Errorf("read items: %w", err), noList)
+		return gone(fmt.Errorf("read items: %w", err), head.Name)
 	}
 	answer := struct {
 		List  wireList   `json:"list"`
 		Items []wireItem `json:"items"`
 		Next  string     `json:"next,omitempty"` // after, for the next page
 	}{List: s.listOf(head), Items: make([]wireItem, len(found))}
+	now := s.now()
 	for i, item := range found {
-		answer.Items[i] = itemOf(item)
+		answer.Items[i] = itemOf(item, now)
 	}
 	if len(found) == limit {
 		answer.Next = found[limit-1].Value
@@ -65,24 +70,25 @@ func (s *Server) items(k *call, head lists.Head) error {
 	return k.ok(answer)
 }
 
-// exportItems writes all items as CSV, page by page, so that no list is in memory
-// whole. When a page cannot be read the connection is dropped: a file that ends
+// exportItems writes all items that have not expired as CSV, which an import
+// reads, page by page, so that no list is in memory whole. When a page cannot be read the connection is dropped: a file that ends
 // early must not look like a whole one.
 func (s *Server) exportItems(k *call, head lists.Head) error {
 	ctx, cancel := k.withinCostly()
 	defer cancel()
 	page, err := s.config.Store.ListItems(ctx, head.Name, "", maxItemsPage)
 	if err != nil {
-		return missing(fmt.Errorf("read items: %w", err), noList)
+		return gone(fmt.Errorf("read items: %w", err), head.Name)
 	}
 	header := k.Response().Header()
 	header.Set("Content-Type", "text/csv; charset=utf-8")
 	header.Set("Content-Disposition", `attachment; filename="`+head.Name+`.csv"`)
 	k.Response().WriteHeader(http.StatusOK)
+	now := s.now()
 	items := func(yield func(lists.Item) bool) {
 		for len(page) > 0 {
 			for _, item := range page {
-				if !yield(item) {
+				if !lists.Expired(item.Expires, now) && !yield(item) {
 					return
 				}
 			}
@@ -108,7 +114,7 @@ func (s *Server) importItems(k *call, head lists.Head, replace bool) error {
 		return err
 	}
 	body := http.MaxBytesReader(k.Response(), k.Request().Body, MaxListBody)
-	items, err := lists.ParseCSV(body, head.Type, lists.Limits{Bytes: MaxListBody})
+	items, err := lists.ParseCSV(body, head.Type, lists.Limits{Bytes: MaxListBody, Now: s.now()})
 	if err != nil {
 		return listError(err)
 	}
@@ -156,8 +162,8 @@ type wireAddedItem struct {
 	Expires time.Time       `json:"expires"` // left out: never
 }
 
-// parsed checks items as a file's lines are checked.
-func (c wireChange) parsed(typ rules.ListType) ([]lists.Item, error) {
+// parsed checks items as a file's lines are checked, at a time.
+func (c wireChange) parsed(typ rules.ListType, now time.Time) ([]lists.Item, error) {
 	if len(c.Items) == 0 || len(c.Items) > maxItemsAtOnce {
 		return nil, invalidField("items", fmt.Sprintf("must be 1 to %d items.", maxItemsAtOnce))
 	}
@@ -165,21 +171,37 @@ func (c wireChange) parsed(typ rules.ListType) ([]lists.Item, error) {
 	items := make([]lists.Item, len(c.Items))
 	for i, item := range c.Items {
 		value, err := canonical(typ, item.Value)
-		if err == nil {
-			err = checkText("note", item.Note, 4*lists.MaxNoteRunes)
+		if err != nil {
+			err = fmt.Errorf("the value %s %w", valueText(item.Value), err)
+		} else if lists.Expired(item.Expires, now) {
+			err = fmt.Errorf("the expiry of %s, %s, %w", valueText(item.Value), item.Expires.Format(time.RFC3339), lists.ErrExpired)
+		} else if note := checkText("note", item.Note, 4*lists.MaxNoteRunes); note != nil {
+			err = errors.New("the " + asError(note).Description)
 		}
 		if err != nil {
-			problems = append(problems, rules.Problem{Field: fmt.Sprintf("items[%d]", i), Message: err.Error()})
+			problems = append(problems, rules.Problem{Field: fmt.Sprintf("items[%d]", i), Message: strings.TrimSuffix(err.Error(), ".") + "."})
 			continue
 		}
 		items[i] = lists.Item{Value: value, Note: item.Note, Expires: item.Expires}
 	}
 	if len(problems) > 0 {
-		e := invalid("Nothing was changed: " + problems[0].Field + " " + strings.TrimSuffix(problems[0].Message, ".") + ".")
+		e := invalid("Nothing was changed: " + problems[0].Field + ": " + problems[0].Message)
 		e.Details = problems[:min(len(problems), rules.MaxProblems)]
 		return nil, e
 	}
 	return items, nil
+}
+
+// valueText shows a value as it was sent, cut.
+func valueText(raw json.RawMessage) string {
+	const most = 60
+	if len(raw) == 0 {
+		return "that is missing"
+	}
+	if len(raw) > most {
+		return strings.ToValidUTF8(string(raw[:most]), "") + "…"
+	}
+	return string(raw)
 }
 
 // canonical reads a value as JSON has it: a text, or a number as it stands.
@@ -196,12 +218,12 @@ func canonical(typ rules.ListType, raw json.RawMessage) (string, error) {
 func (s *Server) changeList(k *call, head lists.Head, add []lists.Item, remove []string, replace bool, note string) error {
 	ctx, cancel := k.withinCostly()
 	defer cancel()
-	changed, err := s.config.Store.ChangeList(ctx, head.Name, add, remove, replace, k.by(), note)
+	did, err := s.config.Store.ChangeList(ctx, head.Name, add, remove, replace, k.by(), note)
 	if err != nil {
-		return missing(fmt.Errorf("change list: %w", err), noList)
+		return gone(fmt.Errorf("change list: %w", err), head.Name)
 	}
 	s.listsChanged(k)
-	return k.ok(s.listOf(changed))
+	return k.ok(wireApplied{s.listOf(did.Head), did.Added, did.Changed, did.Unchanged, did.Removed})
 }
 
 // removeItems takes values from a list.
@@ -213,7 +235,7 @@ func (s *Server) removeItems(k *call, head lists.Head, values []string, note str
 	for i, value := range values {
 		var err error
 		if remove[i], err = lists.Canonical(head.Type, value); err != nil {
-			return invalidField("value", err.Error()+".")
+			return invalidField("value", valueText(strconv.AppendQuote(nil, value))+" "+err.Error()+".")
 		}
 	}
 	return s.changeList(k, head, nil, remove, false, note)
@@ -257,7 +279,7 @@ func (s *Server) addItems(k *call) error {
 }
 
 func (s *Server) addParsed(k *call, head lists.Head, request wireChange) error {
-	items, err := request.parsed(head.Type)
+	items, err := request.parsed(head.Type, s.now())
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"github.com/sallyport/sallyport/engine"
 	"github.com/sallyport/sallyport/engine/lists"
@@ -22,7 +23,7 @@ type listStore interface {
 	ListItems(ctx context.Context, name, after string, limit int) ([]lists.Item, error)
 	// ChangeList adds and removes items in one step, or with replace makes add the
 	// whole list. What is added and there already is overwritten.
-	ChangeList(ctx context.Context, name string, add []lists.Item, remove []string, replace bool, by, note string) (lists.Head, error)
+	ChangeList(ctx context.Context, name string, add []lists.Item, remove []string, replace bool, by, note string) (lists.Applied, error)
 	// DropList ends a list; engine.ErrNotFound.
 	DropList(ctx context.Context, name, by string) error
 }
@@ -38,6 +39,15 @@ type wireList struct {
 	Used        bool           `json:"used"` // the set in force declares it
 }
 
+// wireApplied is a list after a change, and what the change did.
+type wireApplied struct {
+	wireList
+	Added     int `json:"added"`
+	Changed   int `json:"changed"`
+	Unchanged int `json:"unchanged"`
+	Removed   int `json:"removed"`
+}
+
 func (s *Server) listOf(h lists.Head) wireList {
 	return wireList{
 		Name: h.Name, Type: h.Type, Title: h.Title, Description: h.Description, Items: h.Items, Version: h.Version,
@@ -51,8 +61,27 @@ func (s *Server) used(name string) bool {
 	return slices.ContainsFunc(declared, func(l rules.List) bool { return l.Name == name })
 }
 
-// noList is said of a name that is none.
-const noList = "There is no list of this name."
+// noList says that a name is none, and which was probably meant.
+func (s *Server) noList(ctx context.Context, name string) string {
+	text := "There is no list " + strconv.Quote(name)
+	heads, err := s.config.Store.Lists(ctx)
+	if err != nil { // a suggestion is not worth another answer
+		return text + "."
+	}
+	names := make([]string, len(heads))
+	for i, h := range heads {
+		names[i] = h.Name
+	}
+	if near := rules.Nearest(name, names); near != "" {
+		return text + "; did you mean " + near + "?"
+	}
+	return text + "."
+}
+
+// gone answers a call about a list that was there a moment ago.
+func gone(err error, name string) error {
+	return missing(err, "There is no list "+strconv.Quote(name)+" any more.")
+}
 
 // allLists lists the lists.
 func (s *Server) allLists(k *call) error {
@@ -79,7 +108,10 @@ func (s *Server) list(k *call, name string) (lists.Head, error) {
 	defer cancel()
 	head, err := s.config.Store.List(ctx, name)
 	if err != nil {
-		return head, missing(err, noList)
+		if errors.Is(err, engine.ErrNotFound) {
+			return head, missing(err, s.noList(ctx, name))
+		}
+		return head, fmt.Errorf("read list: %w", err)
 	}
 	return head, nil
 }
@@ -112,7 +144,7 @@ func (s *Server) createList(k *call) error {
 		Name: request.Name, Type: request.Type, Title: request.Title, Description: request.Description,
 	}, k.by())
 	if errors.Is(err, engine.ErrConflict) {
-		return &Error{Status: http.StatusConflict, Code: codeConflict, Description: "There is a list of this name already.", Cause: err}
+		return &Error{Status: http.StatusConflict, Code: codeConflict, Description: "There is a list " + strconv.Quote(request.Name) + " already.", Cause: err}
 	}
 	if err != nil {
 		return fmt.Errorf("create list: %w", err)
@@ -126,13 +158,14 @@ func (s *Server) dropList(k *call, name string) error {
 	if s.used(name) {
 		return &Error{
 			Status: http.StatusConflict, Code: codeConflict,
-			Description: "The rule set in force tests this list. Publish one that does not, then drop the list.",
+			Description: "Rule set " + strconv.Itoa(s.config.Rules.Current().Number()) + ", which is in force, declares the list " +
+				strconv.Quote(name) + ". Publish a set that does not, then drop the list.",
 		}
 	}
 	ctx, cancel := k.within()
 	defer cancel()
 	if err := s.config.Store.DropList(ctx, name, k.by()); err != nil {
-		return missing(fmt.Errorf("drop list: %w", err), noList)
+		return gone(fmt.Errorf("drop list: %w", err), name)
 	}
 	s.listsChanged(k)
 	return k.write(http.StatusOK, done200)

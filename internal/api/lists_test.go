@@ -51,7 +51,7 @@ func TestListsAreKeptWithTheManagementAPI(t *testing.T) {
 
 	until := w.clock().Add(time.Hour).Format(time.RFC3339)
 	added := w.manage("POST", "/lists/suspects/items", object{"note": "case 7", "items": []object{
-		{"value": "192.0.2.7", "note": "seen", "expires": until}, {"value": "198.51.100.9/24"},
+		{"value": "192.0.2.7", "note": "seen", "expires": until}, {"value": "198.51.100.0/24"},
 	}}).ok()
 	if added.get("items") != 2.0 {
 		t.Errorf("added %s", added.text)

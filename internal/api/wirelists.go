@@ -53,13 +53,13 @@ func (r *listRequest) items(typ rules.ListType, now time.Time) ([]lists.Item, er
 		var value string
 		if err := json.Unmarshal(sent, &value); err != nil || len(sent) == 0 || sent[0] != '"' {
 			if typ != rules.ListOfNumbers {
-				return nil, invalidField(field, "must be a text.")
+				return nil, invalidField(field, "must be a text, not "+valueText(sent)+".")
 			}
 			value = string(sent)
 		}
 		canonical, err := lists.Canonical(typ, value)
 		if err != nil {
-			return nil, invalidField(field, err.Error()+".")
+			return nil, invalidField(field, valueText(sent)+" "+err.Error()+".")
 		}
 		if !seen[canonical] {
 			seen[canonical] = true
@@ -192,7 +192,7 @@ func (s *Server) createValueList(k *call) error {
 	}
 	head := lists.Head{Title: request.Name.value, Name: bridge.ListName(aliasOf(request.Name.value))}
 	switch request.ItemType.value {
-	case "", "string":
+	case "", "string": // lists of addresses are made with the list's own endpoints
 		head.Type = rules.ListOfStrings
 	case "number":
 		head.Type = rules.ListOfNumbers
@@ -233,7 +233,7 @@ func (s *Server) fillValueList(ctx context.Context, k *call, head lists.Head, it
 	if err != nil {
 		return head, fmt.Errorf("fill list: %w", err)
 	}
-	return filled, s.edit(k, editNote("Value list", head.Title, "created"), func(d *rules.Definition) error {
+	return filled.Head, s.edit(k, editNote("Value list", head.Title, "created"), func(d *rules.Definition) error {
 		declare(d, rules.List{Name: head.Name, Type: head.Type, Inactive: active.sent && !active.value})
 		return nil
 	})
@@ -302,9 +302,11 @@ func (s *Server) changeValueList(k *call) error {
 		}
 	}
 	if request.Items.sent {
-		if head, err = s.config.Store.ChangeList(ctx, head.Name, items, nil, true, events.ByManagement, ""); err != nil {
+		did, err := s.config.Store.ChangeList(ctx, head.Name, items, nil, true, events.ByManagement, "")
+		if err != nil {
 			return missing(fmt.Errorf("replace items: %w", err), noValueList)
 		}
+		head = did.Head
 		s.listsChanged(k)
 	}
 	return s.sendValueList(ctx, k, head)
@@ -322,12 +324,14 @@ func (s *Server) dropValueList(k *call) error {
 	if err != nil {
 		return err
 	}
+	var after rules.Definition
 	err = s.edit(k, editNote("Value list", head.Name, "removed"), func(d *rules.Definition) error {
 		d.Lists = slices.DeleteFunc(slices.Clone(d.Lists), func(l rules.List) bool { return l.Name == head.Name })
+		after = *d
 		return nil
 	})
 	if err != nil {
-		return err
+		return stillUsed(err, &after, "The value list "+bridge.ListAlias(head.Name))
 	}
 	if err := s.config.Store.DropList(ctx, head.Name, events.ByManagement); err != nil {
 		return missing(fmt.Errorf("drop list: %w", err), noValueList)

@@ -21,7 +21,7 @@ import (
 const directItems = 1000
 
 // ChangeList adds and removes items of a list, and returns the list as it then
-// is. Adding an item that is there gives it the new note and expiry. What is both
+// is, and how many items are new in it, changed and gone. Adding an item that is there gives it the new note and expiry. What is both
 // removed and added stays, as does what is added twice, as it stands last. With
 // replace, all items that are not added go. An item without an author or a time is
 // by the author of the change, now. A change that changes nothing leaves no event.
@@ -30,15 +30,15 @@ const directItems = 1000
 // These take some seconds, while other writes go on; it is engine.ErrConflict when
 // another change as large came first. A list that is not there is
 // engine.ErrNotFound, a value or a note that cannot be kept *engine.InputError.
-func (s *Store) ChangeList(ctx context.Context, name string, add []lists.Item, remove []string, replace bool, by, note string) (lists.Head, error) {
-	head, err := s.changeList(ctx, name, add, remove, replace, by, note)
+func (s *Store) ChangeList(ctx context.Context, name string, add []lists.Item, remove []string, replace bool, by, note string) (lists.Applied, error) {
+	applied, err := s.changeList(ctx, name, add, remove, replace, by, note)
 	if err != nil {
-		return lists.Head{}, fmt.Errorf("change list: %w", err)
+		return lists.Applied{}, fmt.Errorf("change list: %w", err)
 	}
-	return head, nil
+	return applied, nil
 }
 
-func (s *Store) changeList(ctx context.Context, name string, add []lists.Item, remove []string, replace bool, by, note string) (lists.Head, error) {
+func (s *Store) changeList(ctx context.Context, name string, add []lists.Item, remove []string, replace bool, by, note string) (lists.Applied, error) {
 	var in input
 	in.name("name", name)
 	in.name("by", by)
@@ -47,20 +47,20 @@ func (s *Store) changeList(ctx context.Context, name string, add []lists.Item, r
 		in.refuse("items", "are more than %d", MaxListItems)
 	}
 	if in.err != nil {
-		return lists.Head{}, in.err
+		return lists.Applied{}, in.err
 	}
 	l, err := readList(s.read(ctx), name)
 	if err != nil {
-		return lists.Head{}, err
+		return lists.Applied{}, err
 	}
 	c := &listChange{store: s, list: name, typ: l.Type, replace: replace, by: by, note: note, now: instant(micros(s.now()))}
 	if err := c.take(add, remove); err != nil {
-		return lists.Head{}, err
+		return lists.Applied{}, err
 	}
 	if c.direct(l) {
-		head, done, err := c.atOnce(ctx)
+		applied, done, err := c.atOnce(ctx)
 		if err != nil || done {
-			return head, err
+			return applied, err
 		}
 	}
 	return c.rebuild(ctx)
@@ -164,8 +164,8 @@ func (c *listChange) rows(from, to int) []row {
 
 // atOnce makes the change in one transaction. It is not done when the list has
 // grown too large for that.
-func (c *listChange) atOnce(ctx context.Context) (lists.Head, bool, error) {
-	var head lists.Head
+func (c *listChange) atOnce(ctx context.Context) (lists.Applied, bool, error) {
+	var applied lists.Applied
 	var done bool
 	var answer error
 	err := c.store.write(ctx, func(t *tx) error {
@@ -179,16 +179,16 @@ func (c *listChange) atOnce(ctx context.Context) (lists.Head, bool, error) {
 			done = false
 			return nil
 		}
-		head, answer, err = c.apply(t, l)
+		applied, answer, err = c.apply(t, l)
 		return err
 	})
 	if err == nil {
 		err = answer
 	}
 	if err != nil {
-		return lists.Head{}, false, err
+		return lists.Applied{}, false, err
 	}
-	return head, done, nil
+	return applied, done, nil
 }
 
 // find reads the list, or says why it is not the one that the change is for.
@@ -204,10 +204,10 @@ func (c *listChange) find(t *tx) (l list, refusal, err error) {
 }
 
 // apply writes what differs.
-func (c *listChange) apply(t *tx, l list) (head lists.Head, refusal, err error) {
+func (c *listChange) apply(t *tx, l list) (applied lists.Applied, refusal, err error) {
 	there, err := c.present(t, l.storage)
 	if err != nil {
-		return head, nil, err
+		return applied, nil, err
 	}
 	var put []row
 	added, revived := 0, 0
@@ -242,33 +242,37 @@ func (c *listChange) apply(t *tx, l list) (head lists.Head, refusal, err error) 
 			return !found || old.removed
 		})
 	}
+	applied = lists.Applied{
+		Head: l.Head, Added: added, Changed: len(put) - added, Unchanged: len(c.order) - len(put), Removed: len(remove),
+	}
 	if len(put) == 0 && len(remove) == 0 {
-		return l.Head, nil, nil
+		return applied, nil, nil
 	}
 	var total int
 	if err := t.get("SELECT items FROM list_head WHERE one = 1", nil, &total); err != nil {
-		return head, nil, err
+		return applied, nil, err
 	}
 	if grows := added - len(remove); grows > 0 && total+grows > MaxListItems {
-		return head, tooManyItems(total + grows), nil
+		return applied, tooManyItems(total + grows), nil
 	}
 	version, err := nextListVersion(t, 1, added-len(remove))
 	if err != nil {
-		return head, nil, err
+		return applied, nil, err
 	}
 	if err := putRows(t, l.storage, version-l.base, put); err != nil {
-		return head, nil, err
+		return applied, nil, err
 	}
 	if err := removeRows(t, l.storage, version-l.base, remove); err != nil {
-		return head, nil, err
+		return applied, nil, err
 	}
 	l.Items += added - len(remove)
 	l.removed += len(remove) - revived
 	l.Version, l.ChangedAt = version, c.now
 	if err := touchList(t, l); err != nil {
-		return head, nil, err
+		return applied, nil, err
 	}
-	return l.Head, nil, logList(t, events.ListChanged{
+	applied.Head = l.Head
+	return applied, nil, logList(t, events.ListChanged{
 		List: l.Name, Version: version, Type: string(l.Type), Added: len(put), Removed: len(remove), By: c.by, Note: c.note,
 	}, c.now)
 }

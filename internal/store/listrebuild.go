@@ -24,6 +24,9 @@ type rebuilding struct {
 	// version and value.
 	seenVersion int64
 	seenValue   string
+	// common is how many of the added items are in the old storage, unchanged how
+	// many of them with the same note and expiry.
+	common, unchanged int
 }
 
 // How long a part is tried while the store is too busy, and the time between two
@@ -52,11 +55,11 @@ func (r *rebuilding) write(ctx context.Context, run func(t *tx, try int) error) 
 
 // rebuild makes a change of any size. Parts have versions of their own, so that
 // nobody has to read a million changes at once.
-func (c *listChange) rebuild(ctx context.Context) (lists.Head, error) {
+func (c *listChange) rebuild(ctx context.Context) (lists.Applied, error) {
 	r := &rebuilding{listChange: c}
 	err := r.begin(ctx)
 	if err != nil {
-		return lists.Head{}, err
+		return lists.Applied{}, err
 	}
 	var head lists.Head
 	err = r.fill(ctx)
@@ -70,9 +73,12 @@ func (c *listChange) rebuild(ctx context.Context) (lists.Head, error) {
 			_, err := t.exec("UPDATE list_storages SET begun_at = 0 WHERE id = $1 AND NOT in_use", r.storage)
 			return err
 		})
-		return lists.Head{}, err
+		return lists.Applied{}, err
 	}
-	return head, nil
+	return lists.Applied{
+		Head: head, Added: len(r.order) - r.common, Changed: r.common - r.unchanged, Unchanged: r.unchanged,
+		Removed: max(r.began.Items+len(r.order)-r.common-head.Items, 0),
+	}, nil
 }
 
 func (r *rebuilding) begin(ctx context.Context) error {
@@ -110,8 +116,8 @@ func (r *rebuilding) fill(ctx context.Context) error {
 		}
 		r.part++
 	}
-	if r.replace {
-		return nil
+	if err := r.compare(ctx); err != nil || r.replace {
+		return err
 	}
 	for after, done := "", false; !done; {
 		last := after
@@ -133,6 +139,22 @@ func (r *rebuilding) fill(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// compare counts which of the added items are in the old storage, while the new
+// one holds nothing else. It is a read, for which no writer waits; what others
+// change meanwhile is not counted.
+func (r *rebuilding) compare(ctx context.Context) error {
+	if r.began.Items == 0 || len(r.order) == 0 {
+		return nil
+	}
+	err := r.store.read(ctx).get(`SELECT COUNT(*), COALESCE(SUM(CASE WHEN o.note = n.note AND o.expires_at = n.expires_at THEN 1 ELSE 0 END), 0)
+		FROM list_items n JOIN list_items o ON o.storage = $1 AND o.value = n.value WHERE n.storage = $2 AND NOT o.removed`,
+		args{r.began.storage, r.storage}, &r.common, &r.unchanged)
+	if err != nil {
+		return fmt.Errorf("compare items: %w", err)
 	}
 	return nil
 }

@@ -51,11 +51,11 @@ func numbered(series string, n int) []string {
 
 func change(tb testing.TB, s *store.Store, name string, add []lists.Item, remove []string, replace bool) lists.Head {
 	tb.Helper()
-	head, err := s.ChangeList(context.Background(), name, add, remove, replace, "ann", "")
+	applied, err := s.ChangeList(context.Background(), name, add, remove, replace, "ann", "")
 	if err != nil {
 		tb.Fatalf("change list %s: %v", name, err)
 	}
-	return head
+	return applied.Head
 }
 
 // allItems reads a list page by page.
@@ -179,7 +179,7 @@ func TestListItems(t *testing.T) {
 		until := base.Add(24 * time.Hour)
 		head := change(t, s, "suspects", []lists.Item{
 			{Value: "198.51.100.7", Note: "seen twice", Expires: until},
-			{Value: "192.0.2.99/24", Author: "bob", AddedAt: base.Add(-time.Hour)},
+			{Value: "192.0.2.0/24", Author: "bob", AddedAt: base.Add(-time.Hour)},
 			{Value: "::ffff:203.0.113.4"},
 		}, nil, false)
 		want := []lists.Item{
@@ -199,7 +199,7 @@ func TestListItems(t *testing.T) {
 			t.Errorf("a change that changes nothing made %+v of %+v", again, head)
 		}
 		head = change(t, s, "suspects", []lists.Item{{Value: "203.0.113.4", Note: "was"}, {Value: "203.0.113.4", Note: "is"}},
-			[]string{"192.0.2.1/24", "203.0.113.4"}, false)
+			[]string{"192.0.2.0/24", "203.0.113.4"}, false)
 		want = []lists.Item{want[1], {Value: "203.0.113.4", Note: "is", Author: "ann", AddedAt: base}}
 		if diff := cmp.Diff(want, allItems(t, s, "suspects")); diff != "" {
 			t.Errorf("items after the change (-want +got):\n%s", diff)
@@ -401,4 +401,46 @@ func TestChangesComeInWholeVersions(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestAChangeTellsWhatItDid(t *testing.T) {
+	for _, size := range []int{4, 4000} { // in one transaction, and in several
+		t.Run(fmt.Sprint(size, " items"), func(t *testing.T) {
+			storetest.Run(t, func(t *testing.T, config store.Config) {
+				s := writers(t, config)[0]
+				makeList(t, s, "values", rules.ListOfStrings)
+				all := items(numbered("v", size)...)
+				half := size / 2
+				noted := slices.Clone(all[:half+1])
+				noted[0].Note, noted[1].Expires = "seen again", base.Add(time.Hour)
+				tests := []struct {
+					name    string
+					add     []lists.Item
+					remove  []string
+					replace bool
+					want    lists.Applied // without its head
+				}{
+					{"new ones", all[:half], nil, false, lists.Applied{Added: half}},
+					{"the same again", all[:half], nil, false, lists.Applied{Unchanged: half}},
+					{"two others and one more", noted, []string{"nobody"}, false, lists.Applied{Added: 1, Changed: 2, Unchanged: half - 2}},
+					{"one in their place", append(slices.Clone(all[half:]), items("other")...), nil, true, lists.Applied{Added: size - half, Unchanged: 1, Removed: half}},
+					{"fewer", items("other"), numbered("v", size), false, lists.Applied{Unchanged: 1, Removed: size - half}},
+				}
+				for _, tt := range tests {
+					got, err := s.ChangeList(t.Context(), "values", tt.add, tt.remove, tt.replace, "ann", "")
+					if err != nil {
+						t.Fatal(err)
+					}
+					head, err := s.List(t.Context(), "values")
+					if err != nil {
+						t.Fatal(err)
+					}
+					tt.want.Head = head
+					if got != tt.want {
+						t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
+					}
+				}
+			})
+		})
+	}
 }
