@@ -135,8 +135,9 @@ func (s *Store) fill(group []*member) []*member {
 	return group
 }
 
-// errCommit marks the failure of a COMMIT. Nobody knows whether it happened, so
-// the group is not tried again; callers ask again and find what is stored.
+// errCommit marks the failure of a COMMIT. It may have happened, or be lost in the
+// next crash, so the group is neither tried again nor acknowledged; callers ask
+// again and find what is stored.
 var errCommit = errors.New("the commit itself failed")
 
 func (s *Store) commitGroup(group []*member) {
@@ -196,10 +197,30 @@ func (s *Store) transact(members []*member) error {
 	s.profiles.forget(t.touched, t.devices) // also when nobody knows
 	if err != nil {
 		t.rollback()
+		s.unclear(t)
 		return fmt.Errorf("%w: %w: %w", engine.ErrUnavailable, errCommit, err)
 	}
 	s.committed(t)
 	return nil
+}
+
+// unclear finds out whether a group was committed whose COMMIT failed, so that
+// those who read and observe the log go on if it was. On PostgreSQL other nodes
+// write too, and Head asks the database anyway.
+func (s *Store) unclear(t *tx) {
+	if s.dialect != sqlite {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), groupTime)
+	defer cancel()
+	var epoch, seq int64
+	err := s.read(ctx).get("SELECT epoch, seq FROM log_head WHERE one = 1", nil, &epoch, &seq)
+	switch {
+	case err == nil && t.head == events.Position{Epoch: events.Epoch(epoch), Seq: uint64(seq)}:
+		s.committed(t) // nobody else writes
+	case t.erased:
+		s.log.move(s.log.position()) // what may be erased is not shown from memory
+	}
 }
 
 // beginGroup takes the head row. It connects again after a failure.
@@ -219,5 +240,8 @@ func (s *Store) beginGroup(ctx context.Context) (*tx, error) {
 		return nil, err
 	}
 	t.head = events.Position{Epoch: events.Epoch(epoch), Seq: uint64(seq)}
+	if s.dialect == sqlite && t.head != s.log.position() {
+		s.log.move(t.head) // by a commit that was unclear, and then nothing could be read
+	}
 	return t, nil
 }

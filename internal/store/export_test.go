@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"runtime"
 
 	"github.com/sallyport/sallyport/events"
 )
@@ -54,4 +55,19 @@ func (s *Store) Import(ctx context.Context, log []events.Event) error {
 // Count runs a query that selects one number.
 func (s *Store) Count(ctx context.Context, n *int, query string) error {
 	return s.read(ctx).get(query, nil, n)
+}
+
+// Exec runs one statement in a group of its own.
+func (s *Store) Exec(ctx context.Context, text string) error {
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.exec(text)
+		return err
+	})
+}
+
+// AwaitQueued returns once n writes wait for the next group.
+func (s *Store) AwaitQueued(n int) {
+	for len(s.queue) < n {
+		runtime.Gosched()
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,7 +19,7 @@ const additionsLogged = time.Minute
 // addToLists adds what rules add, in one version of the lists. A list that is not
 // there is made, as the rule set declares it. It returns the names of the lists
 // that could not take an item: they are of another type, or there are too many
-// lists or items. The decision stays what it is.
+// lists or items (MaxRuleItems). The decision stays what it is.
 func addToLists(t *tx, additions []engine.ListAddition, at int64) (dropped []string, err error) {
 	var version int64
 	for _, a := range additions {
@@ -43,6 +44,16 @@ func addToLists(t *tx, additions []engine.ListAddition, at int64) (dropped []str
 				return nil, err
 			}
 			if total >= MaxListItems {
+				dropped = append(dropped, a.List)
+				continue
+			}
+		}
+		if add.counts {
+			room, err := ruleRoom(t, l)
+			if err != nil {
+				return nil, err
+			}
+			if !room {
 				dropped = append(dropped, a.List)
 				continue
 			}
@@ -80,7 +91,8 @@ func receiver(t *tx, a engine.ListAddition, at int64) (l list, value string, ref
 	return l, value, refusal, nil
 }
 
-// RuleAuthor stands before the id of a rule that is the author of an item.
+// RuleAuthor stands before the id of a rule that is the author of an item. The
+// triggers that count such items know it too.
 const RuleAuthor = "rule:"
 
 // addition is what adding an item means for what is there.
@@ -89,22 +101,25 @@ type addition struct {
 	fresh   bool // the item is new, and not only kept for longer
 	traced  bool // it takes the row of a removed item
 	expired bool // it takes the row of an expired one
+	counts  bool // rules have added one more
 }
 
 // wanted finds out whether an item is there until a time already.
 func wanted(t *tx, storage int64, value string, until, at int64) (addition, error) {
 	var removed bool
 	var expires int64
-	err := t.get("SELECT removed, expires_at FROM list_items WHERE storage = $1 AND value = $2", args{storage, value}, &removed, &expires)
+	var author string
+	err := t.get("SELECT removed, expires_at, author FROM list_items WHERE storage = $1 AND value = $2", args{storage, value},
+		&removed, &expires, &author)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return addition{changes: true, fresh: true}, nil
+		return addition{changes: true, fresh: true, counts: true}, nil
 	case err != nil:
 		return addition{}, err
 	case removed:
-		return addition{changes: true, fresh: true, traced: true}, nil
+		return addition{changes: true, fresh: true, traced: true, counts: true}, nil
 	case expires != 0 && expires <= at:
-		return addition{changes: true, expired: true}, nil
+		return addition{changes: true, expired: true, counts: !strings.HasPrefix(author, RuleAuthor)}, nil
 	default:
 		return addition{changes: expires != 0 && (until == 0 || until > expires)}, nil
 	}
@@ -138,7 +153,8 @@ func addToList(t *tx, l list, add addition, r row, version int64) error {
 // then: a rule that meets a missing list does so with every decision.
 type dropCounter struct {
 	mu     sync.Mutex
-	count  int
+	count  int   // since they were logged
+	total  int64 // since the start
 	logged time.Time
 }
 
@@ -151,6 +167,7 @@ func (s *Store) dropped(names []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.count += len(names)
+	c.total += int64(len(names))
 	now := s.now()
 	if since := now.Sub(c.logged); since >= 0 && since < additionsLogged {
 		return

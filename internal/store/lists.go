@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/engine"
@@ -234,8 +235,8 @@ func (s *Store) DescribeList(ctx context.Context, head lists.Head, by string) (l
 	return described, nil
 }
 
-// DropList ends a list with all its items, or returns engine.ErrNotFound. Rules
-// that test it find it unknown from then on.
+// DropList ends a list with all its items. It returns engine.ErrNotFound when it is
+// not there and engine.ErrConflict when the rule set in force declares it.
 func (s *Store) DropList(ctx context.Context, name, by string) error {
 	var in input
 	in.name("name", name)
@@ -243,10 +244,53 @@ func (s *Store) DropList(ctx context.Context, name, by string) error {
 	if in.err != nil {
 		return in.err
 	}
+	for try := 1; ; try++ {
+		number, declared, err := s.declares(ctx, name)
+		switch {
+		case err != nil:
+			return fmt.Errorf("drop list: %w", err)
+		case declared:
+			return fmt.Errorf("drop list: %w: the rule set in force declares it", engine.ErrConflict)
+		}
+		err = s.dropList(ctx, name, by, number)
+		if !errors.Is(err, errOtherRules) || try == dropTries {
+			return ended("drop list", err, nil)
+		}
+	}
+}
+
+// dropTries is how often DropList looks at the rule set in force, when others are
+// published meanwhile.
+const dropTries = 5
+
+// errOtherRules means that another rule set is in force than the one looked at.
+var errOtherRules = fmt.Errorf("%w: rule sets were published meanwhile", engine.ErrConflict)
+
+// declares tells the number of the rule set in force, 0 before the first, and
+// whether it declares a list. It is asked outside of the group, where reading a
+// large set would keep others from writing.
+func (s *Store) declares(ctx context.Context, name string) (number int, declared bool, err error) {
+	v, err := s.CurrentRules(ctx)
+	if errors.Is(err, engine.ErrNotFound) {
+		return 0, false, nil
+	}
+	return v.Number, slices.ContainsFunc(v.Definition.Lists, func(l rules.List) bool { return l.Name == name }), err
+}
+
+// dropList drops a list while a rule set is in force that does not declare it.
+func (s *Store) dropList(ctx context.Context, name, by string, number int) error {
 	now := s.now()
 	var answer error
 	err := s.write(ctx, func(t *tx) error {
 		answer = nil
+		current, err := rulesNumber(t)
+		if err != nil {
+			return err
+		}
+		if current != number {
+			answer = errOtherRules
+			return nil
+		}
 		l, err := readList(t, name)
 		if errors.Is(err, engine.ErrNotFound) {
 			answer = err
@@ -270,7 +314,10 @@ func (s *Store) DropList(ctx context.Context, name, by string) error {
 			List: name, Version: version, Type: string(l.Type), Removed: l.Items, Deleted: true, By: by,
 		}, now)
 	})
-	return ended("drop list", err, answer)
+	if err == nil {
+		err = answer
+	}
+	return err
 }
 
 // nextListVersion takes n versions of the lists for this transaction, returns the

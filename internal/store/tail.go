@@ -30,6 +30,17 @@ func (l *tail) position() events.Position {
 	return l.head
 }
 
+// move sets the head after commits of which this process does not have the events.
+func (l *tail) move(head events.Position) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.head, l.recent, l.size = head, nil, 0
+	if l.wake != nil {
+		close(l.wake)
+		l.wake = nil
+	}
+}
+
 // changed is closed once the head moves.
 func (l *tail) changed() <-chan struct{} {
 	l.mu.Lock()
@@ -46,9 +57,9 @@ func (l *tail) changed() <-chan struct{} {
 // called in the order in which they came. f runs in the committer: it must be
 // quick, must not write, and must not keep the slice. Draft.Local is still there.
 //
-// Events of other nodes are not among them, nor are those of a commit of which
-// nobody knows whether it happened: a gap between the positions of two calls
-// means that the log holds more.
+// Events of other nodes are not among them, nor are those of a commit that failed
+// when it cannot be told whether it happened: a gap between the positions of two
+// calls means that the log holds more.
 func (s *Store) Observe(f func([]events.Event)) { s.observers = append(s.observers, f) }
 
 // committed tells of a committed group.
