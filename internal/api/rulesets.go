@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -199,7 +200,39 @@ func (s *Server) diff(k *call, from, to int) error {
 	return k.ok(answer)
 }
 
-// rollBack makes an older set's definition the next set.
+// wirePublished is what became of a definition that was to be published.
+type wirePublished struct {
+	wireHead
+	Unchanged bool `json:"unchanged,omitempty"` // it is in force already; nothing was published
+}
+
+// same is the answer to a definition that is in force already, or nil for
+// another one. With a base that is not in force any more it is nil, too: what
+// was edited has been overtaken.
+func (s *Server) same(ctx context.Context, d rules.Definition, base int) (*wirePublished, error) {
+	if err := s.config.Rules.Refresh(ctx); err != nil {
+		return nil, fmt.Errorf("read rules: %w", err)
+	}
+	current := s.config.Rules.Current().Version()
+	if base != ruleset.Latest && base != current.Number {
+		return nil, nil
+	}
+	next, err := json.Marshal(whole(d))
+	if err != nil {
+		return nil, fmt.Errorf("compare rules: %w", err)
+	}
+	inForce, err := json.Marshal(whole(current.Definition))
+	if err != nil {
+		return nil, fmt.Errorf("compare rules: %w", err)
+	}
+	if !bytes.Equal(next, inForce) {
+		return nil, nil
+	}
+	return &wirePublished{headOf(current), true}, nil
+}
+
+// rollBack makes an older set's definition the next set, unless the set in force
+// has the same.
 func (s *Server) rollBack(k *call, number, base int, note string) error {
 	note, err := checkedNote(note)
 	if err != nil {
@@ -207,11 +240,22 @@ func (s *Server) rollBack(k *call, number, base int, note string) error {
 	}
 	ctx, cancel := k.withinCostly()
 	defer cancel()
+	if number != s.config.Rules.Current().Number() { // which cannot be gone back to
+		old, err := s.version(k, number)
+		if err != nil {
+			return err
+		}
+		if same, err := s.same(ctx, old.Definition, base); err != nil {
+			return err
+		} else if same != nil {
+			return k.ok(same)
+		}
+	}
 	published, err := s.config.Rules.RollBack(ctx, number, base, k.by(), note)
 	if err != nil {
 		return missing(fmt.Errorf("roll back rules: %w", err), fmt.Sprintf("There is no rule set %d.", number))
 	}
-	return k.ok(headOf(published))
+	return k.ok(wirePublished{wireHead: headOf(published)})
 }
 
 // wireProblems says what is wrong with a definition, and what is probably not
@@ -310,8 +354,9 @@ func (s *Server) diffRuleSets(k *call) error {
 	return s.diff(k, from, to)
 }
 
-// applyRules publishes the definition in the body as the next set. With base it
-// does so only while the set of that number is in force.
+// applyRules publishes the definition in the body as the next set, unless it is
+// in force already. With base it does so only while the set of that number is in
+// force.
 func (s *Server) applyRules(k *call) error {
 	base, err := baseOf(k.QueryParam("base"))
 	if err != nil {
@@ -327,11 +372,16 @@ func (s *Server) applyRules(k *call) error {
 	}
 	ctx, cancel := k.withinCostly()
 	defer cancel()
+	if same, err := s.same(ctx, definition, base); err != nil {
+		return err
+	} else if same != nil {
+		return k.ok(same)
+	}
 	published, err := s.config.Rules.Publish(ctx, base, definition, k.by(), note)
 	if err != nil {
 		return fmt.Errorf("apply rules: %w", err)
 	}
-	return k.ok(headOf(published))
+	return k.ok(wirePublished{wireHead: headOf(published)})
 }
 
 // rollBackRules makes the set that the path names the next one.

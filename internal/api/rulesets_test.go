@@ -62,8 +62,20 @@ func TestRulesArePublishedWithTheManagementAPI(t *testing.T) {
 	asJSON := mustJSON(t, w.do(request{
 		method: "GET", path: "/v1/management/rule-sets/current", auth: basic(managerWord), header: http.Header{"Accept": {"application/json"}},
 	}).ok().get("definition"))
-	a := w.do(request{method: "POST", path: "/v1/management/rule-sets", auth: basic(managerWord), body: asJSON}).ok() // whatever is in force
-	if a.get("number") != 3.0 || a.str("author") != events.ByManagement || a.str("publishedAt") == "" {
+	w.newEvents()
+	same := w.do(request{method: "POST", path: "/v1/management/rule-sets?note=again", auth: basic(managerWord), body: asJSON}).ok()
+	if same.get("number") != 2.0 || same.get("unchanged") != true || same.str("note") != "thirteen is fine" {
+		t.Errorf("published the same again: %s", same.text)
+	}
+	if same := w.manage("POST", "/rule-sets?base=2", changed+"\n# a comment\n").ok(); same.get("unchanged") != true {
+		t.Errorf("published the same again: %s", same.text)
+	}
+	w.manage("POST", "/rule-sets?base=1", changed).refused(409, "conflict")
+	w.wantEvents()
+	a := w.do(request{
+		method: "POST", path: "/v1/management/rule-sets", auth: basic(managerWord), body: strings.Replace(asJSON, "custom.amount == 14", "custom.amount == 15", 1),
+	}).ok() // whatever is in force
+	if a.get("number") != 3.0 || a.get("unchanged") != nil || a.str("author") != events.ByManagement || a.str("publishedAt") == "" {
 		t.Errorf("published %s", a.text)
 	}
 }
@@ -72,7 +84,7 @@ func TestWhoeverEditedAnOlderSetIsToldWhatHappened(t *testing.T) {
 	w := start(t)
 	w.manage("POST", "/rule-sets", strings.Replace(testRules, "custom.amount > 100,", "custom.amount > 150,", 1)).ok()
 	a := w.manage("POST", "/rule-sets?base=1", testRules).refused(409, "conflict")
-	for _, part := range []string{"Rule set 2 by management", "rule set 1", "1 change"} {
+	for _, part := range []string{"set 2 by management", "set 1"} {
 		if !strings.Contains(a.str("errorDescription"), part) {
 			t.Errorf("%q does not say %q", a.str("errorDescription"), part)
 		}
@@ -159,6 +171,11 @@ func TestOlderSetsAreReadComparedAndBroughtBack(t *testing.T) {
 		t.Errorf("rolled back: %s", a.text)
 	}
 	w.wantEvents(events.KindRuleSetPublished)
+	if a := w.manage("POST", "/rule-sets/1/rollback", object{"base": 3}).ok(); a.get("number") != 3.0 || a.get("unchanged") != true {
+		t.Errorf("rolled back to what is in force: %s", a.text)
+	}
+	w.manage("POST", "/rule-sets/1/rollback", object{"base": 2}).refused(409, "conflict")
+	w.wantEvents()
 	if state := w.track("ann", "k", 50).str("state"); state != "ALLOW" {
 		t.Errorf("the old rules do not decide: %s", state)
 	}

@@ -23,12 +23,13 @@ type actionRequest struct {
 // actionType is the one kind of action that there is here. Newer SDKs name it.
 const actionType = "CLASSIC"
 
-// check refuses what would be taken for something else.
+// check refuses what no action can have, and what would be taken for something
+// else.
 func (r *actionRequest) check() error {
 	if r.ActionType != "" && r.ActionType != actionType {
 		return invalidField("actionType", "must be CLASSIC: flows are not served here.")
 	}
-	return nil
+	return checkOutcome("defaultUserActionResult", r.Default)
 }
 
 // apply changes the rules of an action.
@@ -93,6 +94,9 @@ func (s *Server) createAction(k *call) error {
 	}
 	if err := request.check(); err != nil {
 		return err
+	}
+	if request.ActionCode == "" {
+		return invalidField("actionCode", "is missing.")
 	}
 	var created rules.ActionRules
 	err := s.edit(k, editNote("Action", request.ActionCode, "created"), func(d *rules.Definition) error {

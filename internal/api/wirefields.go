@@ -169,16 +169,18 @@ func (s *Server) dropField(k *call) error {
 	if err != nil {
 		return err
 	}
+	var after rules.Definition
 	err = s.edit(k, editNote("Custom data point", id, "removed"), func(d *rules.Definition) error {
 		i := indexOfField(d, id)
 		if i < 0 {
 			return notFound(noField)
 		}
 		d.Fields = slices.Delete(slices.Clone(d.Fields), i, i+1)
+		after = *d
 		return nil
 	})
 	if err != nil {
-		return err
+		return stillUsed(err, &after, "The custom data point "+id)
 	}
 	return k.write(200, done200)
 }

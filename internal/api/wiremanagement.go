@@ -49,6 +49,7 @@ func (s *Server) edit(k *call, note string, change func(*rules.Definition) error
 		return ctx.Err()
 	}
 	var err error
+	var attempted rules.Definition
 	for range editTries {
 		if err := s.config.Rules.Refresh(ctx); err != nil {
 			return fmt.Errorf("read rules: %w", err)
@@ -64,12 +65,13 @@ func (s *Server) edit(k *call, note string, change func(*rules.Definition) error
 		if err := checkSize(&definition); err != nil {
 			return err
 		}
+		attempted = definition
 		if _, err = s.config.Rules.Publish(ctx, version.Number, definition, events.ByManagement, note); !errors.Is(err, engine.ErrConflict) {
 			break
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("change rules: %w", err)
+		return inWireWords(fmt.Errorf("change rules: %w", err), &attempted)
 	}
 	return nil
 }

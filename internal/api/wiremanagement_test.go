@@ -107,8 +107,16 @@ func TestAnActionConfigurationIsPartOfTheRuleSet(t *testing.T) {
 	w.terraform("POST", "/action-configurations", object{"actionCode": "no code"}).refused(http.StatusBadRequest, "invalid_request")
 	w.terraform("POST", "/action-configurations", object{"actionCode": "x", "actionType": "FLOW"}).refused(http.StatusBadRequest, "invalid_request")
 	w.terraform("PATCH", "/action-configurations/payment", object{"actionType": "CLASSIC"}).ok().has(object{"actionType": "CLASSIC"})
-	w.terraform("POST", "/action-configurations", object{}).refused(http.StatusBadRequest, "invalid_request")
-	w.terraform("POST", "/action-configurations", object{"actionCode": "x", "defaultUserActionResult": "PERHAPS"}).refused(http.StatusBadRequest, "invalid_request")
+	for says, body := range map[string]object{
+		"actionCode: is missing.": {},
+		"actionCode: ":            {"actionCode": "no code"},
+		`defaultUserActionResult: must be ALLOW, CHALLENGE, REVIEW or BLOCK, not "PERHAPS".`: {"actionCode": "x", "defaultUserActionResult": "PERHAPS"},
+	} {
+		a := w.terraform("POST", "/action-configurations", body).refused(http.StatusBadRequest, "invalid_request")
+		if text := a.str("errorDescription"); !strings.HasPrefix(text, says) || strings.Contains(a.text, "actions[") {
+			t.Errorf("%v: %s", body, a.text)
+		}
+	}
 }
 
 func TestARuleThatChangesNothingPublishesNothing(t *testing.T) {
@@ -263,15 +271,16 @@ func TestARuleThatCannotBeIsRefusedInOneSentence(t *testing.T) {
 	before := w.rules.Current().Number()
 	for name, row := range map[string]struct{ body, says string }{
 		"unknown variable":  {`{"name":"R","type":"BLOCK","priority":9,"conditions":{"==":[{"var":"card.bin"},1]}}`, `"card.bin" is not known here`},
+		"misspelt variable": {`{"name":"R","type":"BLOCK","priority":9,"conditions":{"==":[{"var":"device.isBott"},true]}}`, `"device.isBott" is not known here; did you mean device.isBot?`},
 		"unknown operation": {`{"name":"R","type":"BLOCK","priority":9,"conditions":{"cat":["a","b"]}}`, `no operation "cat"`},
 		"undeclared list":   {`{"name":"R","type":"BLOCK","priority":9,"conditions":{"in":[{"var":"user.email"},{"var":"lists.nobody"}]}}`, `"nobody" does not exist`},
 		"wrong expression":  {`{"name":"R","type":"BLOCK","priority":9,"conditions":{"cel":["custom.nothing > 1"]}}`, "custom.nothing is not declared"},
 		"deep conditions":   {`{"name":"R","type":"BLOCK","priority":9,"conditions":` + strings.Repeat(`{"!":`, 100) + "true" + strings.Repeat("}", 100) + `}`, "deeper"},
 		"a method":          {`{"name":"R","type":"BLOCK","priority":9,"verificationMethods":["EMAIL_MAGIC_LINK"]}`, `"EMAIL_MAGIC_LINK" is not an enabled verification method`},
-		"no name":           {`{"type":"BLOCK","priority":9}`, "a name is missing"},
+		"no name":           {`{"type":"BLOCK","priority":9}`, "name: is missing."},
 		"name null":         {`{"name":null,"type":"BLOCK","priority":9}`, "must not be null"},
-		"no type":           {`{"name":"R","priority":9}`, "outcome"},
-		"another type":      {`{"name":"R","type":"DENY","priority":9}`, "DENY"},
+		"no type":           {`{"name":"R","priority":9}`, "type: is missing: must be ALLOW, CHALLENGE, REVIEW or BLOCK."},
+		"another type":      {`{"name":"R","type":"DENY","priority":9}`, `type: must be ALLOW, CHALLENGE, REVIEW or BLOCK, not "DENY".`},
 		"half a priority":   {`{"name":"R","type":"BLOCK","priority":1.5}`, "priority"},
 		"no JSON":           {`{"name":`, "JSON"},
 	} {
@@ -347,7 +356,10 @@ func TestARuleTestsAValueList(t *testing.T) {
 		t.Errorf("the rule is %q", when)
 	}
 	refused := w.terraform("DELETE", "/value-lists/blocked-emails", nil).refused(http.StatusBadRequest, "invalid_request")
-	if !strings.Contains(refused.text, "list.blocked_emails") {
+	if got, want := refused.str("errorDescription"), `The value list blocked-emails is used by the rule "Blocked" of sign-in. Change what uses it first, then remove it.`; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if !strings.Contains(refused.str("details.0.message"), "list.blocked_emails") || refused.str("details.0.rule") == "" {
 		t.Error(refused.text)
 	}
 	w.terraform("GET", "/value-lists/blocked-emails", nil).ok()
@@ -374,7 +386,10 @@ func TestACustomDataPointIsAField(t *testing.T) {
 		t.Errorf("%d data points", got)
 	}
 	w.terraform("POST", "/action-configurations/sign-in/rules", `{"name":"R","type":"BLOCK","isActive":true,"conditions":{"and":[{">":[{"var":"custom.risk_score"},70]},{"==":[{"var":"user.custom.tier"},"gold"]}]}}`).ok()
-	w.terraform("DELETE", "/custom-data-points/"+id, nil).refused(http.StatusBadRequest, "invalid_request")
+	inUse := w.terraform("DELETE", "/custom-data-points/"+id, nil).refused(http.StatusBadRequest, "invalid_request")
+	if got, want := inUse.str("errorDescription"), `The custom data point action-risk_score is used by the rule "R" of sign-in. Change what uses it first, then remove it.`; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 	w.terraform("PATCH", "/custom-data-points/"+tier, `{"description":"gold or not","isPublic":true}`).ok().has(object{"id": tier, "description": "gold or not", "isPublic": true, "modelType": "user"})
 	w.terraform("PATCH", "/custom-data-points/"+tier, `{"description":null}`).ok().has(object{"description": "", "isPublic": true})
 	w.terraform("POST", "/custom-data-points", object{"name": "tier", "dataType": "text", "modelType": "user"}).refused(http.StatusConflict, "conflict")
@@ -382,7 +397,7 @@ func TestACustomDataPointIsAField(t *testing.T) {
 		"several choices": {`{"name":"x","dataType":"multiselect","modelType":"user"}`, "multiselect is not available"},
 		"another type":    {`{"name":"x","dataType":"date","modelType":"user"}`, "text, number or boolean"},
 		"another model":   {`{"name":"x","dataType":"text","modelType":"device"}`, "action or user"},
-		"another name":    {`{"name":"no name","dataType":"text","modelType":"user"}`, "letters, digits and underscores"},
+		"another name":    {`{"name":"no name","dataType":"text","modelType":"user"}`, "name: "},
 		"no name":         {`{"dataType":"text","modelType":"user"}`, "letters, digits and underscores"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -50,7 +50,8 @@ func (r *ruleRequest) check() error {
 			return invalid(strconv.Quote(method) + " is not an enabled verification method.")
 		}
 	}
-	return errors.Join(r.Name.required("name"), r.IsActive.required("isActive"), r.Priority.required("priority"), r.Type.required("type"))
+	return errors.Join(r.Name.required("name"), r.IsActive.required("isActive"), r.Priority.required("priority"), r.Type.required("type"),
+		checkOutcome("type", r.Type))
 }
 
 // apply changes a rule of a definition; the priority is place's part.
@@ -253,6 +254,12 @@ func (s *Server) createRule(k *call) error {
 	}
 	if err := request.check(); err != nil {
 		return err
+	}
+	switch {
+	case request.Name.value == "":
+		return invalidField("name", "is missing.")
+	case request.Type.value == "":
+		return invalidField("type", "is missing: "+outcomesText+".")
 	}
 	request.IsActive.sent = true
 	ctx, cancel := k.withinCostly()

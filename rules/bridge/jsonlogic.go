@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -252,13 +253,24 @@ func (l *logicReader) field(name string) (string, kind, bool) {
 	case hint != "":
 		l.refuse("the variable %s is not known here: %s", name, hint)
 	case isCustom, strings.HasPrefix(name, userCustomPrefix):
-		l.refuse("the variable %s is not known here: create a custom data point of that name first", shown(name))
+		l.refuse("the variable %s is not known here: create a custom data point of that name first%s", shown(name), l.meant(name))
 	case strings.HasPrefix(name, listVariable):
 		l.refuse("a value list can only be tested: write {\"in\": [{\"var\": \"ip.address\"}, {\"var\": %q}]}", name)
 	default:
-		l.refuse("the variable %s is not known here", shown(name))
+		l.refuse("the variable %s is not known here%s", shown(name), l.meant(name))
 	}
 	return "", "", false
+}
+
+// meant suggests the variable that was probably meant, also for one that has
+// another name on the wire.
+func (l *logicReader) meant(name string) string {
+	names := slices.AppendSeq(slices.Collect(maps.Keys(l.b.fields)), maps.Keys(renamed))
+	slices.Sort(names)
+	if near := rules.Nearest(name, names); near != "" {
+		return "; did you mean " + near + "?"
+	}
+	return ""
 }
 
 // truth reads a variable that stands where a condition belongs: JsonLogic takes
