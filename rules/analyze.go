@@ -18,6 +18,9 @@ const (
 	UnusedList   FindingKind = "unused-list"
 	UnusedMetric FindingKind = "unused-metric"
 	UnusedField  FindingKind = "unused-field"
+	// UnlistedAction is a test of an action that is not listed, while one of a
+	// similar code is.
+	UnlistedAction FindingKind = "unlisted-action"
 )
 
 // Finding is something that is probably not meant, although the definition can
@@ -70,7 +73,27 @@ func Analyze(ctx context.Context, s *Set) ([]Finding, error) {
 			Message: fmt.Sprintf("it was not decided whether %s can match, shadow others or be shadowed: not a plain conjunction of tests", countedRules(undecided)),
 		})
 	}
-	return append(out, s.unused()...), nil
+	return append(append(out, s.unused()...), d.misnamed()...), nil
+}
+
+// misnamed finds tests that are about any other action, and were probably meant to
+// be about a listed one.
+func (d *Definition) misnamed() []Finding {
+	rules := rulesByAction(d)
+	var out []Finding
+	for i := range d.Tests {
+		code := d.Tests[i].Action
+		if _, listed := rules[code]; listed || len(out) == MaxProblems {
+			continue
+		}
+		if meant := closestAction(code, rules); meant != "" {
+			out = append(out, Finding{
+				Kind: UnlistedAction, Path: fmt.Sprintf("tests[%d].action", i),
+				Message: fmt.Sprintf("there is no action %s, so this tests what otherwise decides%s", quoted(code), didYouMean(meant)),
+			})
+		}
+	}
+	return out
 }
 
 // countedRules names a few rules and how many there are.

@@ -18,6 +18,7 @@ type FactValue struct {
 	Doc   string `json:"doc"`
 	Known bool   `json:"known"`
 	Value any    `json:"value,omitempty"` // string, float64, bool or RFC 3339 time, nil when unknown
+	Sent  string `json:"sent,omitempty"`  // what was sent of a field that is unknown all the same, such as "a string"; never its content
 }
 
 // factsRecord is the stored form of facts: known ones only, by name.
@@ -303,6 +304,8 @@ func ListFacts(encoded []byte, d *Definition) ([]FactValue, error) {
 		value := FactValue{Name: f.fact(), Type: string(f.Type), Doc: f.Description}
 		if v := customValue(&facts, f); v != nil {
 			value.Known, value.Value = true, v.Value()
+		} else {
+			value.Sent = sentAs(&facts, f)
 		}
 		list = append(list, value)
 	}

@@ -105,6 +105,7 @@ func (s *Set) explain(r *Rule, values *activation, facts *Facts) Explanation {
 		e.Condition = Node{Kind: NodeTest, Text: r.When, Result: IsError, Error: e.Error}
 		return e
 	}
+	x.sent = s.sent(facts)
 	e.Condition = x.explain(values, s.slots)
 	switch e.Condition.Result {
 	case IsTrue:
@@ -159,6 +160,20 @@ type explainer struct {
 	words   []word
 	tree    *ast.AST
 	facts   map[string]*cel.Type
+	sent    func(name string) string // what was sent of an unknown field, see FactValue.Sent
+}
+
+// sent finds what was sent of a field, by its name in conditions.
+func (s *Set) sent(facts *Facts) func(name string) string {
+	return func(name string) string {
+		fields := s.version.Definition.Fields
+		for i := range fields {
+			if fields[i].fact() == name {
+				return sentAs(facts, &fields[i])
+			}
+		}
+		return ""
+	}
 }
 
 // explainer prepares a condition. Unlike a compiled one it evaluates every part,
@@ -322,6 +337,8 @@ func (t *tracer) read(e ast.Expr) []FactValue {
 			if at, ok := value.Value.(time.Time); ok {
 				value.Value = at.Format(time.RFC3339Nano)
 			}
+		} else {
+			value.Sent = t.sent(name)
 		}
 		list = append(list, value)
 	}

@@ -84,6 +84,12 @@ func rulesByAction(d *Definition) map[string]map[string]bool {
 	return byAction
 }
 
+// closestAction is the listed action that was probably meant.
+func closestAction(code string, rules map[string]map[string]bool) string {
+	codes := slices.DeleteFunc(slices.Collect(maps.Keys(rules)), func(listed string) bool { return listed == "" })
+	return closest(code, codes)
+}
+
 func (c *checker) testRule(path string, t *Test, rules map[string]map[string]bool) {
 	if t.Rule == "" || t.Rule == DefaultDecides {
 		return
@@ -92,9 +98,22 @@ func (c *checker) testRule(path string, t *Test, rules map[string]map[string]boo
 	if !listed {
 		ids = rules[""]
 	}
-	if !ids[t.Rule] {
-		c.report(path, "", "the action %s has no rule %s; write default when no rule may decide", quoted(t.Action), quoted(t.Rule))
+	if ids[t.Rule] {
+		return
 	}
+	hint := didYouMean(closest(t.Rule, slices.Collect(maps.Keys(ids))))
+	if hint == "" {
+		hint = "; write default when no rule may decide"
+	}
+	if !listed {
+		meant := didYouMean(closestAction(t.Action, rules))
+		if meant != "" {
+			hint = meant
+		}
+		c.report(path, "", "there is no action %s, so otherwise decides, which has no rule %s%s", quoted(t.Action), quoted(t.Rule), hint)
+		return
+	}
+	c.report(path, "", "the action %s has no rule %s%s", quoted(t.Action), quoted(t.Rule), hint)
 }
 
 // clipped bounds a name that stands in a path.
@@ -133,9 +152,49 @@ func (s *Set) runTest(names *named, t *Test) TestResult {
 	}
 	result.Passed = result.Got == t.Want && (t.Rule == "" || t.Rule == result.Rule)
 	if !result.Passed {
-		result.Message = fmt.Sprintf("want %s%s, got %s%s", t.Want, decidedBy(t.Rule), got.Outcome, whyGot(&got))
+		result.Message = fmt.Sprintf("want %s%s, got %s%s%s", t.Want, decidedBy(t.Rule), got.Outcome, whyGot(&got), s.keptOut(t, facts, result.Rule))
 	}
 	return result
+}
+
+// keptOut names the rules that would have decided a test as it wants, were it not
+// for their mode or their rollout. What that costs is bounded: of many rules only
+// the first are looked at.
+func (s *Set) keptOut(t *Test, facts *Facts, decided string) string {
+	const most = 5
+	a := s.action(t.Action)
+	var ids []string
+	rules, why := map[string]*Rule{}, map[string]string{}
+	for i := range a.Rules {
+		r := &a.Rules[i]
+		named := r.ID == t.Rule && r.ID != decided
+		if len(ids) == most || !named && (t.Rule != "" || r.Outcome != t.Want) {
+			continue
+		}
+		switch {
+		case r.Mode == Off:
+			why[r.ID] = "it is off"
+		case r.Mode == Shadow:
+			why[r.ID] = "it is in shadow"
+		case !r.applies(facts.User.ID):
+			why[r.ID] = fmt.Sprintf("its rollout of %d percent leaves out this user.id", *r.Rollout)
+		default:
+			continue
+		}
+		ids, rules[r.ID] = append(ids, r.ID), r
+	}
+	if len(ids) == 0 {
+		return ""
+	}
+	var hints strings.Builder
+	for _, e := range s.Explain(t.Action, facts, ids...) {
+		if (&compiled{Rule: rules[e.ID]}).matches(e.Verdict) {
+			fmt.Fprintf(&hints, "; the condition of rule %s is met, but %s", e.ID, why[e.ID])
+		} else if e.ID == t.Rule {
+			fmt.Fprintf(&hints, "; %s", why[e.ID])
+		}
+	}
+	return hints.String()
 }
 
 // decidedBy names what a test wants to decide.

@@ -308,6 +308,30 @@ func customValue(f *Facts, field *Field) ref.Val {
 	return nil
 }
 
+// sentAs says what was sent for a declared custom field that is unknown: a value of
+// another type, or one that conditions do not read. It is empty when nothing was.
+func sentAs(f *Facts, field *Field) string {
+	values := f.Custom
+	if field.Scope == OfUser {
+		values = f.UserCustom
+	}
+	switch v := values[field.Name].(type) {
+	case string:
+		if field.Type == TypeString {
+			return fmt.Sprintf("a string of %d bytes", len(v))
+		}
+		return "a string"
+	case float64:
+		if field.Type == TypeNumber {
+			return "a number that is infinite or none"
+		}
+		return "a number"
+	case bool:
+		return "a boolean"
+	}
+	return ""
+}
+
 // celType is the type of a declared field in CEL, nil when Type is no type.
 func (f *Field) celType() *cel.Type {
 	switch f.Type {

@@ -708,6 +708,8 @@ export interface components {
             /** @description from 1 */
             column?: number;
             message: string;
+            /** @description path of another part that the message is about, such as the rule with the same id */
+            other?: string;
         };
         Session: {
             csrf: string;
@@ -842,12 +844,12 @@ export interface components {
         };
         Finding: {
             /** @enum {string} */
-            kind: "never-matches" | "duplicate" | "shadowed" | "undecided" | "unused-list" | "unused-metric" | "unused-field" | "missing-list";
+            kind: "never-matches" | "duplicate" | "shadowed" | "undecided" | "unused-list" | "unused-metric" | "unused-field" | "unlisted-action" | "missing-list";
             /** @description id of the rule */
             rule?: string;
             /** @description id of the rule that is repeated or that shadows */
             other?: string;
-            /** @description in the definition, such as actions[0].rules[2] */
+            /** @description in the definition, such as actions[0].rules[2]; empty for an undecided finding */
             path?: string;
             message: string;
             /** @description ids of undecided rules */
