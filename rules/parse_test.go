@@ -71,7 +71,7 @@ func TestParseJSON(t *testing.T) {
 			`line 1, column 37: "version" is not a key that belongs here`, `otherwise.default: "MAYBE" is not one of ALLOW, CHALLENGE, REVIEW, BLOCK`,
 		}},
 		{"key given twice", `{"otherwise": {"rules": [{"when": "true", "When": "false"}]}}`, []string{`line 1, column 48: the key "When" stands here for the second time`}},
-		{"key given twice, once with a long s", `{"otherwise": {"rules": [], "ruleſ": [{"when": "true"}]}}`, []string{`the key "ruleſ" stands here for the second time`}},
+		{"key given twice, once with a long s", `{"otherwise": {"rules": [], "ruleſ": [{"when": "true"}]}}`, []string{`line 1, column 35: the key "ruleſ" stands here for the second time`}},
 		{"number for a text", `{"otherwise": {"default": 5}}`, []string{"otherwise.default, line 1, column 27: a number stands here where a text belongs"}},
 		{"not JSON", "{\n  oops}", []string{"line 2, column 3: this is not JSON: invalid character 'o' looking for beginning of object key string"}},
 		{"cut off", `{"otherwise": {`, []string{"line 1, column 15: the text ends too early"}},

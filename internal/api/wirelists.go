@@ -260,7 +260,8 @@ func (s *Server) showValueList(k *call) error {
 }
 
 // changeValueList changes the name, which the alias does not follow, and replaces
-// the items. Both need no approval, since they are no part of a rule set.
+// the items, of which those that are sent again stay as they are. Both need no
+// approval, since they are no part of a rule set.
 func (s *Server) changeValueList(k *call) error {
 	var request listRequest
 	if err := k.decodeUpTo(MaxWireList, &request); err != nil {
@@ -302,6 +303,9 @@ func (s *Server) changeValueList(k *call) error {
 		}
 	}
 	if request.Items.sent {
+		if items, err = s.keepItems(ctx, head.Name, items); err != nil {
+			return missing(err, noValueList)
+		}
 		did, err := s.config.Store.ChangeList(ctx, head.Name, items, nil, true, events.ByManagement, "")
 		if err != nil {
 			return missing(fmt.Errorf("replace items: %w", err), noValueList)

@@ -179,14 +179,11 @@ func (s *Server) ruleJSON(b *bridge.Bridge, code string, rule *rules.Rule, prior
 	)
 }
 
-// logicOf writes a condition as JsonLogic.
+// logicOf writes a condition of a set in force as JsonLogic. That it compiles is
+// known, and compiling those of a large set again would take seconds.
 func logicOf(b *bridge.Bridge, when string) json.RawMessage {
-	tree, problems := b.Parse(when)
-	if len(problems) == 0 {
-		var logic []byte
-		if logic, problems = b.JSONLogic(tree); len(problems) == 0 {
-			return logic
-		}
+	if logic, problems := b.JSONLogic(b.Tree(when)); len(problems) == 0 {
+		return logic
 	}
 	return with("", map[string][]string{"cel": {when}}).value
 }
