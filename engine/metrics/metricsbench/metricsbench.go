@@ -189,19 +189,18 @@ func (b *Bench) Workload(n int) *Workload {
 	for i := range n {
 		at := Begin.Add(time.Minute + time.Duration(i)*time.Millisecond)
 		user := b.random.IntN(b.Users)
-		d := Event(user, at)
-		b.Windows.Prepare(&d) // as the engine does
-		drafts = append(drafts, d)
+		drafts = append(drafts, Event(user, at))
 		w.facts = append(w.facts, Facts(user, at))
 	}
 	w.events = b.Log.Append(drafts...)
 	return w
 }
 
-// UpdateAndRead folds each event of a workload and reads the six metrics of its
-// user. It returns an error when a metric was unknown.
+// UpdateAndRead prepares and folds each event of a workload, and reads the six
+// metrics of its user. It returns an error when a metric was unknown.
 func (b *Bench) UpdateAndRead(w *Workload) error {
 	for i := range w.events {
+		b.Windows.Prepare(&w.events[i].Draft) // as the engine does
 		b.Windows.Committed(w.events[i : i+1])
 		b.Windows.Read(b.Set, Code, w.facts[i])
 		if len(w.facts[i].Metrics) != 6 {
