@@ -134,10 +134,29 @@ func (r *replay) decide(ctx context.Context, d *decision) error {
 	return nil
 }
 
+// letsPass tells whether a person who could not be challenged was let pass.
+func (v *Verdict) letsPass() bool {
+	return v.Outcome == rules.Challenge && v.State == events.StateAllow
+}
+
+// matched tells whether a rule matched. Of one that ended unknown or in error only
+// the decision tells: it decides when that counts as a match. One that decides by
+// failing is not the decider.
+func matched(m *rules.Match, decider string) bool {
+	return m.Result == rules.Matched || m.Decides && m.ID == decider
+}
+
 // judge files a decision that was repeated.
 func (r *replay) judge(d Difference) {
 	r.report.Replayed++
 	r.changes[[2]rules.Outcome{d.Before.Outcome, d.Now.Outcome}]++
+	r.states[[2]events.ActionState{d.Before.State, d.Now.State}]++
+	if d.Before.letsPass() {
+		r.report.LetPass.Before++
+	}
+	if d.Now.letsPass() {
+		r.report.LetPass.Now++
+	}
 	sameVerdict := d.Before == d.Now && !d.Matches
 	switch {
 	case sameVerdict && len(d.Metrics) == 0:
@@ -198,13 +217,13 @@ func (r *replay) count(d *decision, result rules.Result, decider string) {
 		return r.rules[m.ID]
 	}
 	for i := range d.matches {
-		if d.matches[i].Result == rules.Matched {
+		if matched(&d.matches[i], d.tracked.Rule) {
 			rule(&d.matches[i]).Before++
 		}
 	}
 	for i := range result.Matches {
 		m := &result.Matches[i]
-		if m.Result == rules.Matched {
+		if matched(m, decider) {
 			rule(m).Now++
 		}
 		if m.ID == decider {

@@ -45,7 +45,7 @@ const (
 // Replay decides again. It reads the log twice: once to find the decisions and how
 // far before themselves they looked, and once to repeat them.
 func Replay(ctx context.Context, config Config) (Report, error) {
-	r := &replay{config: config, sets: map[int]*rules.Set{}, changes: map[[2]rules.Outcome]int{}, rules: map[string]*RuleReport{}}
+	r := &replay{config: config, sets: map[int]*rules.Set{}, changes: map[[2]rules.Outcome]int{}, states: map[[2]events.ActionState]int{}, rules: map[string]*RuleReport{}}
 	r.report = Report{From: config.From, To: config.To, Unready: map[string]int{}}
 	if config.Log == nil || config.Draft == nil && config.Sets == nil {
 		return Report{}, errors.New("replay: a Log, and Sets or a Draft, are needed")
@@ -70,6 +70,7 @@ type replay struct {
 	begins  time.Time       // of the log, when what is older is gone; zero when it is whole
 	erased  bool            // facts of some event that was folded are gone
 	changes map[[2]rules.Outcome]int
+	states  map[[2]events.ActionState]int
 	rules   map[string]*RuleReport
 }
 
@@ -367,6 +368,12 @@ func (r *replay) finish() Report {
 				r.report.Outcomes = append(r.report.Outcomes, Change{From: from, To: to, Count: n})
 			}
 		}
+	}
+	states := slices.SortedFunc(maps.Keys(r.states), func(a, b [2]events.ActionState) int {
+		return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1]))
+	})
+	for _, s := range states {
+		r.report.States = append(r.report.States, StateChange{From: s[0], To: s[1], Count: r.states[s]})
 	}
 	for _, id := range slices.Sorted(maps.Keys(r.rules)) {
 		r.report.Rules = append(r.report.Rules, *r.rules[id])

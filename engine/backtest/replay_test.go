@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -277,6 +278,13 @@ func TestADraftIsTriedOnWhatHappened(t *testing.T) {
 			{From: rules.Challenge, To: rules.Challenge, Count: 1},
 			{From: rules.Challenge, To: rules.Review, Count: 1},
 		},
+		States: []backtest.StateChange{
+			{From: events.StateAllow, To: events.StateAllow, Count: 2},
+			{From: events.StateAllow, To: events.StateReviewRequired, Count: 1},
+			{From: events.StateBlock, To: events.StateReviewRequired, Count: 1},
+			{From: events.StateChallengeRequired, To: events.StateAllow, Count: 1},
+			{From: events.StateChallengeRequired, To: events.StateChallengeRequired, Count: 1},
+		},
 		Rules: []backtest.RuleReport{
 			{ID: "large", Name: "Large", Before: 3, Now: 1, Decided: 1},
 			{ID: "spent", Name: "Spent", Now: 2, Decided: 2},
@@ -298,6 +306,49 @@ func TestADraftIsTriedOnWhatHappened(t *testing.T) {
 	}
 	if head, _ := recorder.Head(t.Context()); head.Seq != 7 {
 		t.Errorf("the replay has written to the log: %v", head)
+	}
+}
+
+// TestWhatPeopleGot tries a draft that asks everyone for a challenge, by a value
+// that is missing, and lets those pass who have nothing to prove themselves with.
+func TestWhatPeopleGot(t *testing.T) {
+	const asking = `
+fields: [{name: amount, type: number}, {name: other, type: number}]
+actions:
+  - code: pay
+    unenrolled: POLICY
+    rules:
+      - {id: missing, name: Missing, when: custom.other > 1.0, outcome: CHALLENGE, onUnknown: match}
+otherwise: {rules: []}
+`
+	recorder := memory.New()
+	set := compiled(t, 1, strings.Replace(asking, "POLICY", "allow", 1))
+	e, err := engine.New(engine.Config{Recorder: recorder, Rules: func() *rules.Set { return set }, Now: func() time.Time { return noon }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorder.Enrol("bob", events.MethodPasskey, noon)
+	for i, user := range []events.UserID{"ann", "ann", "bob"} {
+		if _, err := e.Track(t.Context(), engine.Action{ActionID: events.ActionID{User: user, Code: "pay", Key: fmt.Sprint(i)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := backtest.Replay(t.Context(), backtest.Config{Log: recorder, Draft: compiled(t, 2, strings.Replace(asking, "POLICY", "block", 1))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.First = nil
+	want := backtest.Report{
+		Decisions: 3, Replayed: 3, Same: 1, Different: 2, Unready: map[string]int{}, LetPass: backtest.BeforeNow{Before: 2},
+		Outcomes: []backtest.Change{{From: rules.Challenge, To: rules.Challenge, Count: 3}},
+		States: []backtest.StateChange{
+			{From: events.StateAllow, To: events.StateBlock, Count: 2},
+			{From: events.StateChallengeRequired, To: events.StateChallengeRequired, Count: 1},
+		},
+		Rules: []backtest.RuleReport{{ID: "missing", Name: "Missing", Before: 3, Now: 3, Decided: 3}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -36,7 +36,13 @@ type Report struct {
 	// tested; such a test is unknown.
 	NoLists int
 
-	Outcomes []Change     // how many went from which outcome to which, in a fixed order
+	// LetPass counts the decisions in which a person got ALLOW although the rules
+	// asked for a challenge, since they had nothing to prove themselves with and the
+	// policy for them is to let them pass.
+	LetPass BeforeNow
+
+	Outcomes []Change      // what the rules said: how many went from which outcome to which, in a fixed order
+	States   []StateChange // what people got: the same for states
 	Rules    []RuleReport // of every rule that matched before or now, in order of their ids
 	First    []Difference // the first decisions that differ
 }
@@ -48,7 +54,22 @@ type Change struct {
 	Count int           `json:"count"`
 }
 
-// RuleReport is how often a rule matched.
+// StateChange is a move from one state to another, or to the same: what people got
+// right after the decision.
+type StateChange struct {
+	From  events.ActionState `json:"from"`
+	To    events.ActionState `json:"to"`
+	Count int                `json:"count"`
+}
+
+// BeforeNow are two counts of decisions.
+type BeforeNow struct {
+	Before int `json:"before"` // as they were recorded
+	Now    int `json:"now"`    // as they were replayed
+}
+
+// RuleReport is how often a rule matched. A rule that decided since a missing value
+// or an error counts as a match has matched, too.
 type RuleReport struct {
 	ID      string `json:"id"`
 	Name    string `json:"name"`
@@ -59,8 +80,8 @@ type RuleReport struct {
 
 // Verdict is what a decision came to.
 type Verdict struct {
-	Outcome rules.Outcome      `json:"outcome"`
-	State   events.ActionState `json:"state"`
+	Outcome rules.Outcome      `json:"outcome"` // what the rules said
+	State   events.ActionState `json:"state"`   // what the person got
 	Reason  rules.Reason       `json:"reason"`
 	Rule    string             `json:"rule,omitempty"`
 }

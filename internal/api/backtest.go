@@ -99,9 +99,11 @@ type wireReport struct {
 	NoLists      int            `json:"noLists"`
 	Unready      map[string]int `json:"unready"`
 
-	Outcomes []backtest.Change     `json:"outcomes"`
-	Rules    []backtest.RuleReport `json:"rules"`
-	First    []wireDifference      `json:"first"`
+	LetPass  backtest.BeforeNow     `json:"letPass"`  // people who could not be challenged and got ALLOW
+	Outcomes []backtest.Change      `json:"outcomes"` // what the rules said
+	States   []backtest.StateChange `json:"states"`   // what people got
+	Rules    []backtest.RuleReport  `json:"rules"`
+	First    []wireDifference       `json:"first"`
 }
 
 // wireDifference is one decision that came out differently.
@@ -131,6 +133,7 @@ func reportOf(r *backtest.Report) wireReport {
 		From: wireTime(r.From), To: wireTime(r.To), Decisions: r.Decisions, Cut: r.Cut, Replayed: r.Replayed, Same: r.Same,
 		Different: r.Different, Erased: r.Erased, NotAsked: r.NotAsked, NoSet: r.NoSet, Unplaced: r.Unplaced,
 		Incomparable: r.Incomparable, NoLists: r.NoLists, Unready: r.Unready,
+		LetPass: r.LetPass, States: append([]backtest.StateChange{}, r.States...),
 		Outcomes: append([]backtest.Change{}, r.Outcomes...), Rules: append([]backtest.RuleReport{}, r.Rules...),
 		First: make([]wireDifference, len(r.First)),
 	}

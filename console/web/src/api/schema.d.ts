@@ -1029,6 +1029,18 @@ export interface components {
             unready: {
                 [key: string]: unknown;
             };
+            /** @description people whom the rules wanted challenged, who had nothing to prove themselves with and got ALLOW */
+            letPass?: {
+                before: number;
+                now: number;
+            };
+            /** @description what people got */
+            states?: {
+                from: string;
+                to: string;
+                count: number;
+            }[];
+            /** @description what the rules said */
             outcomes: {
                 from: components["schemas"]["Outcome"];
                 to: components["schemas"]["Outcome"];
