@@ -24,7 +24,8 @@ type listStore interface {
 	// ChangeList adds and removes items in one step, or with replace makes add the
 	// whole list. What is added and there already is overwritten.
 	ChangeList(ctx context.Context, name string, add []lists.Item, remove []string, replace bool, by, note string) (lists.Applied, error)
-	// DropList ends a list; engine.ErrNotFound.
+	// DropList ends a list; engine.ErrNotFound, and engine.ErrConflict when the set
+	// in force declares it.
 	DropList(ctx context.Context, name, by string) error
 }
 
@@ -165,10 +166,23 @@ func (s *Server) dropList(k *call, name string) error {
 	ctx, cancel := k.within()
 	defer cancel()
 	if err := s.config.Store.DropList(ctx, name, k.by()); err != nil {
-		return gone(fmt.Errorf("drop list: %w", err), name)
+		return notDropped(err, name, "There is no list "+strconv.Quote(name)+" any more.")
 	}
 	s.listsChanged(k)
 	return k.write(http.StatusOK, done200)
+}
+
+// notDropped says why the store did not drop a list; none, that it is not there.
+// The store knows a set in force of which this node has not heard yet.
+func notDropped(err error, name, none string) error {
+	err = fmt.Errorf("drop list: %w", err)
+	if errors.Is(err, engine.ErrConflict) {
+		return &Error{
+			Status: http.StatusConflict, Code: codeConflict, Cause: err,
+			Description: "The rule set in force declares the list " + strconv.Quote(name) + ". Publish a set that does not, then drop the list.",
+		}
+	}
+	return missing(err, none)
 }
 
 // listsChanged brings this node's lists up to date, so that the caller's next

@@ -30,6 +30,11 @@ func (w *world) exported(name string) answer {
 	}).ok()
 }
 
+// did is what a change of a list says that it did.
+func did(a answer) string {
+	return fmt.Sprintf("%v added, %v changed, %v unchanged, %v removed", a.get("added"), a.get("changed"), a.get("unchanged"), a.get("removed"))
+}
+
 // values are those of a page of items.
 func values(a answer) []string {
 	var out []string
@@ -53,7 +58,7 @@ func TestListsAreKeptWithTheManagementAPI(t *testing.T) {
 	added := w.manage("POST", "/lists/suspects/items", object{"note": "case 7", "items": []object{
 		{"value": "192.0.2.7", "note": "seen", "expires": until}, {"value": "198.51.100.0/24"},
 	}}).ok()
-	if added.get("items") != 2.0 {
+	if added.get("items") != 2.0 || did(added) != "2 added, 0 changed, 0 unchanged, 0 removed" {
 		t.Errorf("added %s", added.text)
 	}
 	page := w.manage("GET", "/lists/suspects/items?limit=1", nil).ok()
@@ -73,10 +78,10 @@ func TestListsAreKeptWithTheManagementAPI(t *testing.T) {
 		!strings.Contains(file.header.Get("Content-Disposition"), "suspects.csv") {
 		t.Errorf("%v\n%s", file.header, file.text)
 	}
-	if a := w.csv("PUT", "/lists/suspects/items", file.text).ok(); a.get("items") != 3.0 {
+	if a := w.csv("PUT", "/lists/suspects/items", file.text).ok(); a.get("items") != 3.0 || did(a) != "0 added, 0 changed, 3 unchanged, 0 removed" {
 		t.Errorf("imported what was exported: %s", a.text)
 	}
-	if a := w.csv("PUT", "/lists/suspects/items", "value\n192.0.2.7\n").ok(); a.get("items") != 1.0 {
+	if a := w.csv("PUT", "/lists/suspects/items", "value\n192.0.2.7\n").ok(); a.get("items") != 1.0 || did(a) != "0 added, 1 changed, 0 unchanged, 2 removed" {
 		t.Errorf("replaced %s", a.text)
 	}
 	if a := w.manage("DELETE", "/lists/suspects/items?value=192.0.2.7&value=192.0.2.8&note=cleared", nil).ok(); a.get("items") != 0.0 {
@@ -134,10 +139,79 @@ func TestListsRefuseWhatTheyCannotHold(t *testing.T) {
 	if broken.get("details.0.line") != 3.0 || broken.str("details.0.field") != "expires" || broken.get("details.1.line") != 4.0 {
 		t.Errorf("details %v", broken.get("details"))
 	}
+	if broken.str("details.0.message") != `The expiry "soon" is neither a date such as 2026-12-31 nor a time such as 2026-12-31T18:00:00Z.` {
+		t.Errorf("details %v", broken.get("details"))
+	}
 	w.csv("PUT", "/lists/amounts/items", strings.Repeat("#", api.MaxListBody+1)).refused(413, "payload_too_large")
 	w.wantEvents()
 	if got := values(w.manage("GET", "/lists/amounts/items", nil).ok()); !slices.Equal(got, []string{"12.5", "7"}) {
 		t.Errorf("items %v", got)
+	}
+}
+
+func TestListsRefuseWhatNobodyMeans(t *testing.T) {
+	w := start(t)
+	w.manage("POST", "/lists", object{"name": "suspects", "type": "cidr"}).ok()
+	w.newEvents()
+	past := w.clock().Add(-time.Minute).UTC().Format(time.RFC3339)
+	const network = `"10.0.0.1/8" is an address of a network rather than a network; write 10.0.0.0/8 for the network or 10.0.0.1 for the address.`
+	over := "has passed already; leave the item out, or the expiry for one that stays."
+	for name, row := range map[string]struct{ value, expires, says string }{
+		"an address of a network": {"10.0.0.1/8", "", network},
+		"no address":              {"nowhere", "", `"nowhere" is neither an address nor a CIDR range.`},
+		"an item that is over":    {"192.0.2.7", past, over},
+	} {
+		t.Run(name, func(t *testing.T) {
+			item := object{"value": row.value}
+			if row.expires != "" {
+				item["expires"] = row.expires
+			}
+			added := w.manage("POST", "/lists/suspects/items", object{"items": []object{{"value": "192.0.2.1"}, item}}).refused(400, "invalid_request")
+			if added.str("details.0.field") != "items[1]" || !strings.HasSuffix(added.str("details.0.message"), row.says) ||
+				!strings.HasPrefix(added.str("errorDescription"), "Nothing was changed: items[1]: the ") || !strings.HasSuffix(added.str("errorDescription"), row.says) {
+				t.Errorf("added: %s", added.text)
+			}
+			file := w.csv("POST", "/lists/suspects/items", "value,expires\n192.0.2.1,\n"+row.value+","+row.expires+"\n").refused(400, "invalid_request")
+			if file.get("details.0.line") != 3.0 || !strings.HasSuffix(file.str("details.0.message"), row.says) {
+				t.Errorf("imported: %s", file.text)
+			}
+		})
+	}
+	removed := w.manage("DELETE", "/lists/suspects/items?value="+url.QueryEscape("10.0.0.1/8"), nil).refused(400, "invalid_request")
+	if removed.str("errorDescription") != "value: "+network {
+		t.Errorf("removed: %s", removed.text)
+	}
+	w.wantEvents()
+
+	missing := w.manage("GET", "/lists/suspect", nil).refused(404, "not_found")
+	if missing.str("errorDescription") != `There is no list "suspect"; did you mean suspects?` {
+		t.Errorf("a slip: %s", missing.text)
+	}
+	missing = w.manage("GET", "/lists/nothing_like_it/items", nil).refused(404, "not_found")
+	if missing.str("errorDescription") != `There is no list "nothing_like_it".` {
+		t.Errorf("another name: %s", missing.text)
+	}
+}
+
+func TestItemsThatAreOverAreShownAndNotExported(t *testing.T) {
+	w := start(t)
+	w.manage("POST", "/lists", object{"name": "vips", "type": "string"}).ok()
+	until := w.clock().Add(time.Minute).UTC().Format(time.RFC3339)
+	w.csv("POST", "/lists/vips/items", "value,expires\nann,"+until+"\nbob,\n").ok()
+	if page := w.manage("GET", "/lists/vips/items", nil).ok(); page.get("items.0.expired") != nil {
+		t.Errorf("page %s", page.text)
+	}
+	w.pass(2 * time.Minute)
+	page := w.manage("GET", "/lists/vips/items", nil).ok()
+	if page.get("items.0.expired") != true || page.get("items.1.expired") != nil {
+		t.Errorf("page %s", page.text)
+	}
+	file := w.exported("vips")
+	if strings.Contains(file.text, "ann") || !strings.Contains(file.text, "bob") {
+		t.Errorf("file %s", file.text)
+	}
+	if a := w.csv("PUT", "/lists/vips/items", file.text).ok(); a.get("items") != 1.0 {
+		t.Errorf("imported what was exported: %s", a.text)
 	}
 }
 
@@ -149,7 +223,10 @@ func TestASetsListsAreThereAndStay(t *testing.T) {
 	if a := w.manage("GET", "/lists/suspects", nil).ok(); a.get("used") != true || a.str("description") != "Seen in fraud" {
 		t.Errorf("list %s", a.text)
 	}
-	w.manage("DELETE", "/lists/suspects", nil).refused(409, "conflict")
+	kept := w.manage("DELETE", "/lists/suspects", nil).refused(409, "conflict")
+	if kept.str("errorDescription") != `Rule set 2, which is in force, declares the list "suspects". Publish a set that does not, then drop the list.` {
+		t.Errorf("dropped: %s", kept.text)
+	}
 	w.wantEvents()
 	w.manage("POST", "/rule-sets", testRules).ok()
 	w.manage("DELETE", "/lists/suspects", nil).ok()
