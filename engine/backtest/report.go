@@ -43,8 +43,8 @@ type Report struct {
 
 	Outcomes []Change      // what the rules said: how many went from which outcome to which, in a fixed order
 	States   []StateChange // what people got: the same for states
-	Rules    []RuleReport // of every rule that matched before or now, in order of their ids
-	First    []Difference // the first decisions that differ
+	Rules    []RuleReport  // of every rule that matched before or now, in order of their ids
+	First    []Difference  // the first decisions that differ
 }
 
 // Change is a move from one outcome to another, or to the same.
