@@ -1,8 +1,10 @@
 package bridge_test
 
 import (
+	"fmt"
 	"testing"
 
+	"github.com/sallyport/sallyport/rules"
 	"github.com/sallyport/sallyport/rules/bridge"
 )
 
@@ -46,6 +48,32 @@ func BenchmarkJSONLogic(b *testing.B) {
 		}
 		if _, problems = bridged.ReadJSONLogic(logic); len(problems) > 0 {
 			b.Fatal(problems)
+		}
+	}
+}
+
+// withMetrics is the usual definition with some more metrics.
+func withMetrics(n int) rules.Definition {
+	d := definition
+	for i := range n {
+		d.Metrics = append(d.Metrics[:len(d.Metrics):len(d.Metrics)], rules.Metric{
+			Name: fmt.Sprint("m", i), Function: rules.Count, Window: "1h", Where: "custom.amount > 100 && !device.isNew",
+		})
+	}
+	return d
+}
+
+// BenchmarkList shows the conditions of 10,000 rules as JsonLogic, as the wire
+// protocol lists them, for a definition with as many metrics as there may be.
+func BenchmarkList(b *testing.B) {
+	d := withMetrics(rules.MaxMetrics - 1)
+	for b.Loop() {
+		bridged := bridge.New(&d)
+		for i := range 10_000 {
+			when := fmt.Sprintf(`custom.amount > %d.5 && (ip.countryCode in ["DE", "FR"] || metric.m%d > 3) && !device.isNew`, i, i%(rules.MaxMetrics-1))
+			if _, problems := bridged.JSONLogic(bridged.Tree(when)); len(problems) > 0 {
+				b.Fatal(problems)
+			}
 		}
 	}
 }

@@ -355,3 +355,40 @@ func TestABrokenDefinitionStillHasABridge(t *testing.T) {
 		t.Errorf("%q %v", when, problems)
 	}
 }
+
+// TestMetricsAreNotCompiledForEachCondition counts what is allocated instead of
+// the time that it takes.
+func TestMetricsAreNotCompiledForEachCondition(t *testing.T) {
+	allocations := func(metrics int) float64 {
+		d := withMetrics(metrics)
+		b := bridge.New(&d)
+		return testing.AllocsPerRun(20, func() {
+			tree, problems := b.Parse("custom.amount > 1 && metric.paid > 2")
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			if _, problems = b.Format(tree); len(problems) > 0 {
+				t.Fatal(problems)
+			}
+		})
+	}
+	if few, many := allocations(1), allocations(rules.MaxMetrics-1); many > 1.2*few {
+		t.Errorf("a condition takes %.0f allocations, and %.0f beside many metrics", few, many)
+	}
+}
+
+func TestAConditionOfAPublishedSetIsReadAsParseReadsIt(t *testing.T) {
+	b := bridge.New(&definition)
+	conditions, _ := corpus(t)
+	for _, when := range conditions {
+		parsed, problems := b.Parse(when)
+		if diff := cmp.Diff(parsed, b.Tree(when)); diff != "" || len(problems) > 0 {
+			t.Errorf("%q %v (-Parse +Tree):\n%s", when, problems, diff)
+		}
+	}
+	for _, when := range []string{"", "(", "a &&", "true) || (true", "'", "custom.amuont > 1"} { // no condition, and no harm
+		if tree := b.Tree(when); !tree.IsGroup() {
+			t.Errorf("%q becomes %+v", when, tree)
+		}
+	}
+}

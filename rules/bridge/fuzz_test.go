@@ -3,6 +3,8 @@ package bridge_test
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
+	"io"
 	"math"
 	"math/rand/v2"
 	"reflect"
@@ -188,3 +190,71 @@ func FuzzNumber(f *testing.F) {
 		}
 	})
 }
+
+// FuzzDecode: a tree that is read from JSON and written again says the same, so
+// that nothing of the text was dropped silently.
+func FuzzDecode(f *testing.F) {
+	for _, text := range strange {
+		f.Add(text)
+	}
+	for _, number := range []string{"9007199254740993.0", "1e-400", "0.1", "1e23", "-0.0", "0e99999999999999999999", "1e99999999999999999999", "4.9406564584124654e-324", "0.10000000000000001"} {
+		f.Add(`{"field":"custom.amount","operator":"=","value":` + number + `}`)
+	}
+	f.Add(`{"field":"@cel","operator":"isFalse","value":"device.isNew"}`)
+	f.Add(`{"id":"1","disabled":true,"combinator":"or","not":true,"rules":[{"id":"2","field":"custom.amount","operator":"between","value":[1,2.5],"valueSource":"value"}]}`)
+	b := bridge.New(&definition)
+	f.Fuzz(func(t *testing.T, text string) {
+		tree, problems := bridge.Decode([]byte(text))
+		if len(problems) > 0 {
+			return
+		}
+		again, err := json.Marshal(tree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sent, kept := textsIn(t, text), textsIn(t, string(again)); !subset(sent, kept) {
+			t.Fatalf("%q becomes %s, which lacks a text", text, again)
+		}
+		when, problems := b.Format(tree)
+		if len(problems) > 0 {
+			return
+		}
+		_, back := roundTrip(t, b, when)
+		sameMeaning(t, rand.New(rand.NewPCG(9, uint64(len(when)))), 5, when, back)
+	})
+}
+
+// textsIn counts the texts that are values in JSON, besides empty ones, which
+// stand for nothing.
+func textsIn(t *testing.T, text string) map[string]int {
+	t.Helper()
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	found := map[string]int{}
+	for {
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			return found
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, ok := token.(string); ok && s != "" {
+			found[s]++
+		}
+	}
+}
+
+// subset tells whether all that is in one is in another, as often. The names of
+// members are among both.
+func subset(one, other map[string]int) bool {
+	for s, n := range one {
+		if other[s] < n && !memberNames[s] {
+			return false
+		}
+	}
+	return true
+}
+
+// memberNames are left out when what they name is empty.
+var memberNames = map[string]bool{"id": true, "disabled": true, "not": true, "value": true, "valueSource": true, "field": true, "operator": true}

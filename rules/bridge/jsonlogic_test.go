@@ -170,6 +170,10 @@ func FuzzJSONLogic(f *testing.F) {
 	}
 	f.Add(`{"<":[1,{"var":"custom.amount"},5]}`)
 	f.Add(`{"missing":["ip.address"]}`)
+	f.Add(`{"and":[true],"AND":[false]}`)
+	f.Add(`{"==":[{"var":"custom.amount","VAR":"custom.limit"},1]}`)
+	f.Add(`{"==":[{"var":"custom.amount"},9007199254740993.0]}`)
+	f.Add(`{">":[{"var":"custom.amount"},1e-400]}`)
 	f.Fuzz(func(t *testing.T, logic string) {
 		tree, problems := b.ReadJSONLogic([]byte(logic))
 		if len(problems) > 0 {
