@@ -77,9 +77,13 @@ func (s *Server) sweepLists(ctx context.Context) error {
 	}
 }
 
-// listsPart is the state of the lists in memory.
-func (s *Server) listsPart() api.Part {
+// listsPart is the state of the lists in memory, and whether there is room in
+// those that are stored.
+func (s *Server) listsPart(ctx context.Context) api.Part {
 	health := s.lists.Health()
+	if health.Status == events.StatusOK {
+		health = s.store.ListHealth(ctx)
+	}
 	return api.Part{Name: "lists", State: api.State(health.Status), Detail: health.Detail}
 }
 

@@ -399,5 +399,5 @@ func (s *Server) parts(ctx context.Context) []api.Part {
 	if s.archive != nil {
 		archived = s.archive.part(ctx)
 	}
-	return []api.Part{log, nats, archived, s.listsPart(), s.metricsPart(ctx), s.ipDataPart()}
+	return []api.Part{log, nats, archived, s.listsPart(ctx), s.metricsPart(ctx), s.ipDataPart()}
 }

@@ -76,7 +76,25 @@ func aliasOf(name string) string {
 	return strings.Join(words, "-")
 }
 
+// noValueList is said of a list that was there a moment ago.
 const noValueList = "There is no value list of this alias."
+
+// noneOfAlias says that an alias is none, and which was probably meant.
+func (s *Server) noneOfAlias(ctx context.Context, alias string) string {
+	text := "There is no value list " + strconv.Quote(alias)
+	heads, err := s.config.Store.Lists(ctx)
+	if err != nil { // a suggestion is not worth another answer
+		return text + "."
+	}
+	aliases := make([]string, len(heads))
+	for i, h := range heads {
+		aliases[i] = bridge.ListAlias(h.Name)
+	}
+	if near := rules.Nearest(alias, aliases); near != "" {
+		return text + "; did you mean " + near + "?"
+	}
+	return text + "."
+}
 
 // pathValueList is the list that the path names by its alias.
 func (s *Server) pathValueList(ctx context.Context, k *call) (lists.Head, error) {
@@ -86,11 +104,14 @@ func (s *Server) pathValueList(ctx context.Context, k *call) (lists.Head, error)
 	}
 	name := bridge.ListName(alias)
 	if strings.Contains(alias, "_") || !rules.IsListName(name) {
-		return lists.Head{}, notFound(noValueList)
+		return lists.Head{}, notFound(s.noneOfAlias(ctx, alias))
 	}
 	head, err := s.config.Store.List(ctx, name)
+	if errors.Is(err, engine.ErrNotFound) {
+		return head, missing(err, s.noneOfAlias(ctx, alias))
+	}
 	if err != nil {
-		return head, missing(fmt.Errorf("read list: %w", err), noValueList)
+		return head, fmt.Errorf("read list: %w", err)
 	}
 	return head, nil
 }
@@ -213,7 +234,7 @@ func (s *Server) createValueList(k *call) error {
 	defer cancel()
 	head, err = s.config.Store.CreateList(ctx, head, events.ByManagement)
 	if errors.Is(err, engine.ErrConflict) {
-		return alreadyThere("There is a value list of this alias already.")
+		return alreadyThere("There is a value list " + strconv.Quote(aliasOf(request.Name.value)) + " already.")
 	}
 	if err != nil {
 		return fmt.Errorf("create list: %w", err)
@@ -338,7 +359,7 @@ func (s *Server) dropValueList(k *call) error {
 		return stillUsed(err, &after, "The value list "+bridge.ListAlias(head.Name))
 	}
 	if err := s.config.Store.DropList(ctx, head.Name, events.ByManagement); err != nil {
-		return missing(fmt.Errorf("drop list: %w", err), noValueList)
+		return notDropped(err, head.Name, noValueList)
 	}
 	s.listsChanged(k)
 	return k.write(200, done200)

@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -220,4 +221,22 @@ func TestAListThatTheSetInForceDeclaresIsNotDropped(t *testing.T) {
 			t.Errorf("drop behind a publication: %v; want ErrConflict", err)
 		}
 	})
+}
+
+func TestTheLimitsOfListsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/rules.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	comma := func(n int) string {
+		if n >= 1_000_000 {
+			return fmt.Sprintf("%d,%03d,%03d", n/1_000_000, n/1000%1000, n%1000)
+		}
+		return fmt.Sprintf("%d,%03d", n/1000, n%1000)
+	}
+	row := fmt.Sprintf("| items of a list that rules have added | %s, and %s of all lists together; people add to the same lists up to %s items of all |",
+		comma(store.MaxRuleItems), comma(store.MaxAllRuleItems), comma(store.MaxListItems))
+	if !strings.Contains(string(text), row) {
+		t.Errorf("docs/rules.md does not say %q", row)
+	}
 }
