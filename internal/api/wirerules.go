@@ -213,6 +213,10 @@ func (s *Server) sendRule(k *call, d *rules.Definition, code, id string) error {
 	return k.send(s.ruleJSON(bridge.New(d), code, &a.Rules[i], positionsOf(a.Rules)[i]))
 }
 
+// manyRules is how many rules take so long to be listed, a tenth of a second,
+// that it is done in turn.
+const manyRules = 1000
+
 // listWireRules lists the rules of an action, none for one without.
 func (s *Server) listWireRules(k *call) error {
 	code, err := k.param("actionCode")
@@ -226,15 +230,21 @@ func (s *Server) listWireRules(k *call) error {
 		return err
 	}
 	a, _ := actionIn(&d, code)
-	b, positions := bridge.New(&d), positionsOf(a.Rules)
-	items := make([][]byte, len(a.Rules))
-	for i := range a.Rules {
-		if ctx.Err() != nil {
-			return ctx.Err()
+	list := func(k *call) error {
+		b, positions := bridge.New(&d), positionsOf(a.Rules)
+		items := make([][]byte, len(a.Rules))
+		for i := range a.Rules {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			items[i] = s.ruleJSON(b, code, &a.Rules[i], positions[i])
 		}
-		items[i] = s.ruleJSON(b, code, &a.Rules[i], positions[i])
+		return k.send(array(items))
 	}
-	return k.send(array(items))
+	if len(a.Rules) > manyRules {
+		list = s.work.texts.streaming(list)
+	}
+	return list(k)
 }
 
 // createRule adds a rule to an action, which need not have rules yet. A rule
