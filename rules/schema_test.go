@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,30 @@ func TestSchemaFile(t *testing.T) {
 	}
 	if diff := cmp.Diff(string(rules.JSONSchema()), string(file)); diff != "" {
 		t.Errorf("docs/rules.schema.json is not what the types say (-want +got):\n%s", diff)
+	}
+}
+
+// TestSchemaHelps makes sure that an editor can explain every key, in the words of
+// a file and not in those of Go.
+func TestSchemaHelps(t *testing.T) {
+	type object struct {
+		Properties map[string]struct{ Description string }
+	}
+	var schema struct {
+		object
+		Defs map[string]object `json:"$defs"`
+	}
+	if err := json.Unmarshal(rules.JSONSchema(), &schema); err != nil {
+		t.Fatal(err)
+	}
+	goWords := regexp.MustCompile(`(?i)\b(nil|slice|struct|pointer|field)\b|empty means`)
+	schema.Defs["Definition"] = schema.object
+	for name, part := range schema.Defs {
+		for key, property := range part.Properties {
+			if d := property.Description; len(d) < 10 || d[0] < 'A' || d[0] > 'Z' || goWords.MatchString(d) || strings.HasPrefix(strings.ToLower(d), strings.ToLower(key)+" is") {
+				t.Errorf("%s.%s is explained as %q", name, key, d)
+			}
+		}
 	}
 }
 
