@@ -364,6 +364,15 @@ func TestARuleTestsAValueList(t *testing.T) {
 	}
 	w.terraform("GET", "/value-lists/blocked-emails", nil).ok()
 
+	near := w.terraform("POST", "/action-configurations/sign-in/rules", `{"name":"Blocked","type":"BLOCK","priority":7,"conditions":{"in":[{"var":"user.email"},{"var":"lists.blocked-email"}]}}`).refused(http.StatusBadRequest, "invalid_request")
+	if !strings.Contains(near.str("errorDescription"), `"blocked-email" does not exist; did you mean blocked-emails?`) {
+		t.Error(near.text)
+	}
+	near = w.terraform("GET", "/value-lists/blocked-email", nil).refused(http.StatusNotFound, "not_found")
+	if near.str("errorDescription") != `There is no value list "blocked-email"; did you mean blocked-emails?` {
+		t.Error(near.text)
+	}
+
 	// A list that was made elsewhere is declared by the first rule that tests it.
 	w.terraform("POST", "/lists", object{"name": "suspects", "type": "cidr"}).ok()
 	w.terraform("POST", "/action-configurations/sign-in/rules", `{"name":"Suspect","type":"REVIEW","priority":1,"isActive":true,"conditions":{"in":[{"var":"ip.address"},{"var":"lists.suspects"}]}}`).ok()

@@ -267,6 +267,11 @@ func (l *logicReader) field(name string) (string, kind, bool) {
 func (l *logicReader) meant(name string) string {
 	names := slices.AppendSeq(slices.Collect(maps.Keys(l.b.fields)), maps.Keys(renamed))
 	slices.Sort(names)
+	return didYouMean(name, names)
+}
+
+// didYouMean suggests one of the names there are behind a sentence, or nothing.
+func didYouMean(name string, names []string) string {
 	if near := rules.Nearest(name, names); near != "" {
 		return "; did you mean " + near + "?"
 	}
@@ -413,7 +418,12 @@ func (l *logicReader) in(args []any) Node {
 			return never()
 		}
 		if _, declared := l.b.lists[ListName(alias)]; !declared {
-			return l.refuse("the value list %s does not exist", shown(alias))
+			aliases := make([]string, 0, len(l.b.lists))
+			for list := range l.b.lists {
+				aliases = append(aliases, ListAlias(list))
+			}
+			slices.Sort(aliases)
+			return l.refuse("the value list %s does not exist%s", shown(alias), didYouMean(alias, aliases))
 		}
 		return l.fits(Node{Field: name, Operator: InList, Value: ListName(alias)})
 	}
