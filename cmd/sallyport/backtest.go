@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -123,7 +124,7 @@ func parseMoment(text string, now time.Time) (time.Time, error) {
 
 func backtestCommand(ctx context.Context, call call) error {
 	draft := call.value("draft")
-	if (draft == "") == (len(call.args) == 0) {
+	if (strings.TrimSpace(draft) == "") == (len(call.args) == 0) {
 		return &UsageError{Command: "backtest", Message: "name either a FILE or a --draft"}
 	}
 	query, err := call.period(time.Now())
@@ -148,6 +149,13 @@ func backtestCommand(ctx context.Context, call call) error {
 		if text, err = readInput(what); err != nil {
 			return err
 		}
+		read, err := checkRules(ctx, text)
+		if err != nil {
+			return err
+		}
+		if err := read.refusal(what, "nothing was tried"); err != nil {
+			return err
+		}
 	}
 	var report replayed
 	if err := c.send(ctx, http.MethodPost, ruleSetsPath+"/backtest?"+query.Encode(), "application/yaml", text, &report); err != nil {
@@ -159,7 +167,7 @@ func backtestCommand(ctx context.Context, call call) error {
 	p := call.pen()
 	p.line("%s", p.in(bold, "What "+what+" would have decided"))
 	p.report(&report)
-	return nil
+	return call.noDecisions(ctx, c, &report)
 }
 
 func replayCommand(ctx context.Context, call call) error {
@@ -183,8 +191,32 @@ func replayCommand(ctx context.Context, call call) error {
 		p := call.pen()
 		p.line("%s", p.in(bold, "Decided again with the rule sets that were in force"))
 		p.report(&report)
+		if err := call.noDecisions(ctx, c, &report); err != nil {
+			return err
+		}
 	}
 	return failure(report.Different > 0)
+}
+
+// noDecisions says why there may be none of an action: perhaps its code is
+// misspelt.
+func (c call) noDecisions(ctx context.Context, server client, r *replayed) error {
+	code := c.value("action")
+	if code == "" || r.Decisions > 0 {
+		return nil
+	}
+	current, number, err := server.definitionOf(ctx, "current")
+	if err != nil {
+		return err
+	}
+	codes := make([]string, len(current.Actions))
+	for i := range current.Actions {
+		codes[i] = current.Actions[i].Code
+	}
+	if !slices.Contains(codes, code) {
+		c.pen().line("  Rule set %d, which is in force, does not list the action %q%s", number, code, cmp.Or(didYouMean(code, codes), "."))
+	}
+	return nil
 }
 
 // report writes what came of deciding again.
@@ -226,7 +258,14 @@ func (p pen) report(r *replayed) {
 				moved += c.Count
 			}
 		}
-		p.line("  %d came out the same, %s, %d of them with another outcome", r.Same, p.in(bold, fmt.Sprintf("%d differently", r.Different)), moved)
+		text := fmt.Sprintf("  %d came out the same", r.Same)
+		if moved > 0 {
+			text += ", " + p.in(bold, fmt.Sprintf("%d with another outcome", moved))
+		}
+		if others := r.Different - moved; others > 0 {
+			text += fmt.Sprintf(", %d with the same outcome in another way", others)
+		}
+		p.line("%s", text)
 	}
 	p.line("")
 	var rows [][]string

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -20,7 +21,8 @@ type command struct {
 	group  string // heading in the list of commands
 	short  string // one line
 	long   string
-	config bool // takes the settings as flags
+	config bool     // takes the settings as flags
+	reads  []string // settings that help names; all when left out
 	flags  func(*flag.FlagSet)
 	run    func(ctx context.Context, call call) error
 }
@@ -30,6 +32,13 @@ type call struct {
 	IO
 	args  []string
 	flags *flag.FlagSet
+}
+
+// given reports whether a flag was written.
+func (c call) given(name string) bool {
+	found := false
+	c.flags.Visit(func(f *flag.Flag) { found = found || f.Name == name })
+	return found
 }
 
 // value is the text of a flag.
@@ -79,13 +88,13 @@ rules), reviewer (reads).` + clientHelp,
 func careCommands() []command {
 	return []command{
 		{
-			name: "secret show", group: "Care", config: true,
+			name: "secret show", group: "Care", config: true, reads: []string{"data", "secret"},
 			short: "print the server secret that backends use",
 			long:  `Prints the active server secrets, newest first, from SALLYPORT_SECRET or the data folder.`,
 			run:   secretShow,
 		},
 		{
-			name: "secret renew-management", group: "Care", config: true,
+			name: "secret renew-management", group: "Care", config: true, reads: []string{"data", "management-secret"},
 			short: "replace the management secret and print it",
 			long: `The management secret is kept as a hash and cannot be shown again. This makes
 a new one, prints it, and replaces the old one when the server starts next.`,
@@ -93,6 +102,7 @@ a new one, prints it, and replaces the old one when the server starts next.`,
 		},
 		{
 			name: "recover", group: "Care", config: true,
+			reads: []string{"data", "clickhouse", "nats", "clickhouse-lib", "log-level", "log-format"},
 			short: "accept that the end of the log is lost",
 			long: `The server refuses to start when its log ends before events that NATS or the
 archive have already seen, since something was lost: an old backup was put
@@ -139,7 +149,7 @@ func (c command) call(ctx context.Context, args []string, streams IO) error {
 			return help(streams.Out, strings.Fields(c.name))
 		}
 		if err != nil {
-			return &UsageError{Command: c.name, Message: err.Error()}
+			return &UsageError{Command: c.name, Message: flagProblem(set, err)}
 		}
 		if args = set.Args(); len(args) == 0 {
 			break
@@ -150,7 +160,45 @@ func (c command) call(ctx context.Context, args []string, streams IO) error {
 	if !c.takes(len(rest)) {
 		return &UsageError{Command: c.name, Message: strings.TrimSpace("usage: sallyport " + c.name + " " + c.args)}
 	}
+	if c.name != "serve" && streams.Environ != nil { // which has a log to say it in
+		for _, problem := range strangers(streams.Environ()) {
+			fmt.Fprintln(streams.Err, "sallyport: "+problem)
+		}
+	}
 	return c.run(ctx, call{IO: streams, args: rest, flags: set})
+}
+
+// Errors of package flag, which has no types for them.
+var (
+	flagUnknown = regexp.MustCompile(`^flag provided but not defined: -(.*)$`)
+	flagEmpty   = regexp.MustCompile(`^flag needs an argument: -(.*)$`)
+	flagRefused = regexp.MustCompile(`(?s)^invalid (?:boolean )?value "(.*)" for (?:flag )?-([a-z-]+): `)
+)
+
+// flagProblem says what is wrong with a flag in the words of the other errors.
+func flagProblem(set *flag.FlagSet, err error) string {
+	text := err.Error()
+	if m := flagUnknown.FindStringSubmatch(text); m != nil {
+		var names []string
+		set.VisitAll(func(f *flag.Flag) { names = append(names, "--"+f.Name) })
+		return fmt.Sprintf("there is no flag --%s here%s", m[1], didYouMean("--"+m[1], names))
+	}
+	if m := flagEmpty.FindStringSubmatch(text); m != nil {
+		return fmt.Sprintf("--%s needs a value", m[1])
+	}
+	if m := flagRefused.FindStringSubmatch(text); m != nil {
+		if f := set.Lookup(m[2]); f != nil {
+			kind := "a value of this flag"
+			switch f.Value.(flag.Getter).Get().(type) {
+			case int:
+				kind = "a whole number"
+			case bool:
+				kind = "true or false"
+			}
+			return fmt.Sprintf(`--%s: "%s" is not %s`, m[2], m[1], kind)
+		}
+	}
+	return text
 }
 
 // takes reports whether the command may have n arguments: args names each, in
@@ -207,7 +255,8 @@ Usage: sallyport COMMAND [flags]
 	fmt.Fprint(w, "\n`sallyport help serve` lists the settings, `sallyport help COMMAND` the flags.\n")
 }
 
-// help explains the command named by words, or lists all.
+// help explains the command, or the family of commands, named by words, or lists
+// all.
 func help(w io.Writer, words []string) error {
 	if len(words) == 0 {
 		printHelp(w)
@@ -215,22 +264,51 @@ func help(w io.Writer, words []string) error {
 	}
 	c, ok := commandNamed(strings.Join(words, " "))
 	if !ok {
-		return &UsageError{Message: fmt.Sprintf("there is no command %q", strings.Join(words, " "))}
+		if family := familyNamed(words[0]); len(words) == 1 && len(family) > 0 {
+			printFamily(w, words[0], family)
+			return nil
+		}
+		return noCommand(words)
 	}
 	fmt.Fprintf(w, "Usage: sallyport %s%s [flags]\n\n%s\n", c.name, prefixed(" ", c.args), cmp.Or(c.long, c.short+"."))
 	if c.flags != nil {
 		fmt.Fprintln(w, "\nFlags")
 		set := flag.NewFlagSet("", flag.ContinueOnError)
 		c.flags(set)
-		set.VisitAll(func(f *flag.Flag) { fmt.Fprintf(w, "  --%-21s %s\n", f.Name, f.Usage) })
+		set.VisitAll(func(f *flag.Flag) {
+			fmt.Fprintf(w, "  --%-21s %s%s\n", f.Name, f.Usage, defaultOf(f))
+		})
 	}
 	if c.config {
-		printSettings(w)
+		printSettings(w, c.reads)
 	}
 	return nil
 }
 
-func printSettings(w io.Writer) {
+// defaultOf tells what a flag is when it is left out, unless that is nothing.
+func defaultOf(f *flag.Flag) string {
+	switch f.DefValue {
+	case "", "false", "0", "-1":
+		return ""
+	}
+	return " (" + f.DefValue + " when left out)"
+}
+
+// printFamily lists the commands whose names begin with the same word.
+func printFamily(w io.Writer, word string, family []command) {
+	fmt.Fprintf(w, "Usage: sallyport %s COMMAND [flags]\n\n", word)
+	width := 0
+	for _, c := range family {
+		width = max(width, len(strings.TrimSpace(c.name+" "+c.args)))
+	}
+	for _, c := range family {
+		fmt.Fprintf(w, "  %-*s  %s\n", width, strings.TrimSpace(c.name+" "+c.args), c.short)
+	}
+	fmt.Fprintf(w, "\n`sallyport help %s` explains the first of them, and so on.\n", family[0].name)
+}
+
+// printSettings explains the settings of these names, or all.
+func printSettings(w io.Writer, names []string) {
 	fmt.Fprint(w, `
 Settings, as environment variables. Each is also a flag (--public-url for
 SALLYPORT_PUBLIC_URL) and a key of the YAML file (public-url) that --config or
@@ -238,6 +316,9 @@ SALLYPORT_CONFIG names. Flags win over the environment, the environment over the
 file. Secrets are never flags.
 `)
 	for _, s := range Settings() {
+		if len(names) > 0 && !slices.Contains(names, s.Name) {
+			continue
+		}
 		head := s.Env()
 		if s.Default != "" {
 			head += " (" + s.Default + ")"

@@ -278,6 +278,33 @@ func LoadConfig(getenv func(string) string, flags map[string]string) (Config, er
 	return config, nil
 }
 
+// clientVariables are names that settings do not have: of the client commands,
+// and of the file.
+var clientVariables = []string{"SALLYPORT_URL", "SALLYPORT_CONFIG"}
+
+// serviceLink is a variable that Kubernetes sets for a service named sallyport.
+var serviceLink = regexp.MustCompile(`^SALLYPORT_(SERVICE_|PORT$|PORT_)`)
+
+// strangers names the environment variables that begin as those of Sallyport do
+// and that nothing reads, each in a sentence. They are probably misspelt; a value
+// that is not used would otherwise go unnoticed.
+func strangers(environ []string) []string {
+	known := slices.Clone(clientVariables)
+	for _, s := range Settings() {
+		known = append(known, s.Env())
+	}
+	var found []string
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		if !strings.HasPrefix(name, "SALLYPORT_") || value == "" || slices.Contains(known, name) || serviceLink.MatchString(name) {
+			continue
+		}
+		found = append(found, name+" is in the environment but is no setting"+didYouMean(name, known))
+	}
+	slices.Sort(found)
+	return found
+}
+
 // contradictions are problems between settings that are each fine alone.
 func (c Config) contradictions() []error {
 	var problems []error

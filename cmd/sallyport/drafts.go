@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -34,6 +35,22 @@ prints the rule set itself, for "rules apply" or an editor.` + clientHelp,
 				jsonFlag(f)
 			},
 			run: draftsShow,
+		},
+		{
+			name: "drafts save", args: "DRAFT FILE", group: "Drafts",
+			short: "save a file as the next revision of a draft",
+			long: `Saves the rule set in FILE ("-" reads standard input) as the newest revision of a
+draft, which drops the approvals of the one before, and says what keeps it from
+being published. With --revision, the server refuses it if somebody has saved a
+later one than N. A draft whose set is not in force any more cannot be published:
+take the changes over into FILE, then say with --base what they come from.` + clientHelp,
+			flags: func(f *flag.FlagSet) {
+				f.String("title", "", "another title")
+				f.Int("base", -1, "number of the rule set that FILE changes; that of the draft when left out")
+				f.Int("revision", -1, "refuse unless revision N is the newest")
+				jsonFlag(f)
+			},
+			run: draftsSave,
 		},
 		{
 			name: "drafts approve", args: "DRAFT", group: "Drafts",
@@ -129,18 +146,95 @@ func (c client) draft(ctx context.Context, text string) (draftHead, draftList, e
 }
 
 // saveDraft keeps a rule set as a new draft.
-func (c call) saveDraft(ctx context.Context, to client, title string, base int, text []byte) error {
-	query := url.Values{"title": {title}, "base": {strconv.Itoa(base)}}
-	var saved draftHead
-	if err := to.send(ctx, http.MethodPost, draftsPath+"?"+query.Encode(), "application/yaml", text, &saved); err != nil {
+func (c call) saveDraft(ctx context.Context, to client, text []byte, read checked) error {
+	title := strings.TrimSpace(c.value("draft"))
+	var list draftList
+	if err := to.get(ctx, draftsPath, &list); err != nil {
 		return err
+	}
+	query := url.Values{"title": {title}, "base": {strconv.Itoa(list.Current)}}
+	if c.given("base") {
+		query.Set("base", c.value("base"))
+	}
+	if err := c.keepDraft(ctx, to, http.MethodPost, draftsPath+"?"+query.Encode(), text, read); err != nil || c.json() {
+		return err
+	}
+	for _, d := range list.Drafts {
+		if d.Title == title {
+			c.pen().line("There was a draft of this title before, %s; `sallyport drafts save %s FILE` saves a revision of it instead.",
+				shortID(d.ID), shortID(d.ID))
+			break
+		}
+	}
+	return nil
+}
+
+// keepDraft sends a draft to the server and says what changes and what is wrong.
+// A draft need not compile, but it must be possible to read it.
+func (c call) keepDraft(ctx context.Context, to client, method, path string, text []byte, read checked) error {
+	file := c.args[len(c.args)-1]
+	if !read.parsed {
+		return read.refusal(file, "nothing was saved")
+	}
+	current, number, err := to.definitionOf(ctx, "current")
+	if err != nil {
+		return err
+	}
+	var saved draftHead
+	if err := to.send(ctx, method, path, "application/yaml", text, &saved); err != nil {
+		return about(file, err)
 	}
 	if c.json() {
 		return c.asJSON(saved)
 	}
-	p := c.pen()
-	p.line("\n%s", p.in(bold, fmt.Sprintf("Saved as the draft %s, “%s”.", shortID(saved.ID), saved.Title)))
+	p, changes := c.pen(), rules.Diff(&current, &read.definition)
+	if len(changes) == 0 {
+		p.line("Nothing differs from rule set %d, which is in force.", number)
+	} else {
+		p.line("%s\n", p.in(bold, fmt.Sprintf("From rule set %d, which is in force:", number)))
+		p.changes(changes)
+	}
+	p.line("")
+	p.problems(file, read.problems)
+	p.tests(read.tests)
+	if saved.Revision > 1 {
+		p.line("%s", p.in(bold, fmt.Sprintf("Saved as revision %d of the draft %s, “%s”.", saved.Revision, shortID(saved.ID), saved.Title)))
+	} else {
+		p.line("%s", p.in(bold, fmt.Sprintf("Saved as the draft %s, “%s”.", shortID(saved.ID), saved.Title)))
+	}
+	switch failed := read.failed(); {
+	case len(read.problems) > 0:
+		p.line("It cannot be published yet: it has %s.", plural(len(read.problems), "problem", "problems"))
+	case failed > 0:
+		p.line("It cannot be published yet: %d of %s.", failed, plural(len(read.tests), "test fails", "tests fail"))
+	}
 	return nil
+}
+
+func draftsSave(ctx context.Context, call call) error {
+	text, err := readInput(call.args[1])
+	if err != nil {
+		return err
+	}
+	c, err := newClient(call.Getenv)
+	if err != nil {
+		return err
+	}
+	read, err := checkRules(ctx, text)
+	if err != nil {
+		return err
+	}
+	head, _, err := c.draft(ctx, call.args[0])
+	if err != nil {
+		return err
+	}
+	query := url.Values{"revision": {strconv.Itoa(head.Revision)}}
+	for _, name := range []string{"title", "base", "revision"} {
+		if call.given(name) {
+			query.Set(name, call.value(name))
+		}
+	}
+	return call.keepDraft(ctx, c, http.MethodPut, draftsPath+"/"+url.PathEscape(head.ID)+"?"+query.Encode(), text, read)
 }
 
 func draftsLs(ctx context.Context, call call) error {
@@ -189,8 +283,7 @@ func draftsShow(ctx context.Context, call call) error {
 		return err
 	}
 	if call.value("yaml") == "true" {
-		_, err := call.Out.Write(text)
-		return err
+		return call.writeRules(text)
 	}
 	definition, err := rules.ParseYAML(text)
 	if err != nil {
@@ -233,7 +326,7 @@ func draftsShow(ctx context.Context, call call) error {
 	if len(changes) == 0 {
 		p.line("  Nothing differs from rule set %d, which is in force.", list.Current)
 	}
-	p.changes(changes, len(changes))
+	p.changes(changes)
 	p.line("")
 	for _, problem := range checked.Problems {
 		p.line("  %s %s", p.in(red, "✗"), problemLine("", problem))
@@ -272,14 +365,20 @@ func draftsPublish(ctx context.Context, call call) error {
 	if err != nil {
 		return err
 	}
-	head, _, err := c.draft(ctx, call.args[0])
+	head, list, err := c.draft(ctx, call.args[0])
 	if err != nil {
 		return err
 	}
 	var published publishedSet
 	request := map[string]any{"revision": head.Revision, "note": call.value("note")}
 	if err := c.post(ctx, draftsPath+"/"+url.PathEscape(head.ID)+"/publish", request, &published); err != nil {
-		return err
+		var refused *RefusedError
+		if errors.As(err, &refused) && refused.Status == http.StatusConflict && head.Base != list.Current {
+			return fmt.Errorf("%w\n`sallyport rules diff --server FILE` shows what differs from rule set %d; "+
+				"`sallyport drafts save %s FILE --base %d` saves a revision that takes it into account",
+				err, list.Current, shortID(head.ID), list.Current)
+		}
+		return unapproved(err, "“"+head.Title+"”", "`sallyport drafts approve "+shortID(head.ID)+"` tells where")
 	}
 	if call.json() {
 		return call.asJSON(published)

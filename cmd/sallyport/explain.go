@@ -19,8 +19,8 @@ func decisionCommands() []command {
 			name: "explain", args: "USER ACTION KEY", group: "Decisions",
 			short: "show why a decision came out as it did",
 			long: `Shows how each rule saw the facts of one decision, part by part, with the value
-that each part read. ✓ is true, ✗ false, ? unknown and ! an error; an arrow marks
-what kept a rule from matching. Of many rules only those that did not simply end
+that each part read. ✓ is true, ✗ false, ? unknown and ! an error; ◀ marks what
+kept a rule from matching, ● the rule that decided. Of many rules only those that did not simply end
 false are shown; --all shows all.` + clientHelp,
 			flags: func(f *flag.FlagSet) {
 				f.Bool("all", false, "show every rule")
@@ -140,7 +140,7 @@ func (p pen) rule(r *rules.Explanation) {
 	}
 	decides := ""
 	if r.Decides {
-		decides = p.in(bold, "  ◀ decides")
+		decides = p.in(bold, "  ● decides")
 	}
 	about := ""
 	if len(notes) > 0 {

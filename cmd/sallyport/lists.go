@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -9,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -70,7 +73,7 @@ the whole list.` + clientHelp,
 			long: `Adds values; one that is there gets the new note and end. Write -- before a
 number below zero.` + clientHelp,
 			flags: func(f *flag.FlagSet) {
-				f.Duration("for", 0, "how long they stay, such as 24h; for ever when left out")
+				f.String("for", "", "how long they stay, such as 24h or 30d; for ever when left out")
 				note(f)
 			},
 			run: listsAdd,
@@ -85,8 +88,9 @@ number below zero.` + clientHelp,
 		{
 			name: "lists drop", args: "LIST", group: "Lists",
 			short: "delete a list with all its items",
-			long:  `Deletes a list. The server refuses it while the rule set in force tests it.` + clientHelp,
-			run:   listsDrop,
+			long: `Deletes a list. The server refuses it while the rule set in force
+declares it.` + clientHelp,
+			run: listsDrop,
 		},
 	}
 }
@@ -141,7 +145,7 @@ func listsLs(ctx context.Context, call call) error {
 	for _, l := range answer.Lists {
 		used := ""
 		if l.Used {
-			used = "● by the rules in force"
+			used = "● declared by the rules in force"
 		}
 		rows = append(rows, []string{l.Name, l.Type, strconv.Itoa(l.Items), when(l.ChangedAt), used, orDash(l.Title)})
 	}
@@ -161,7 +165,7 @@ func listsShow(ctx context.Context, call call) error {
 	}
 	query := url.Values{"limit": {call.value("limit")}}
 	if err := c.get(ctx, listPath(call.args[0])+"/items?"+query.Encode(), &answer); err != nil {
-		return err
+		return aboutList(ctx, c, call.args[0], err)
 	}
 	if call.json() {
 		return call.asJSON(answer)
@@ -177,7 +181,11 @@ func listsShow(ctx context.Context, call call) error {
 	}
 	var rows [][]string
 	for _, item := range answer.Items {
-		rows = append(rows, []string{item.Value, when(item.Expires), when(item.AddedAt), item.Author, orDash(item.Note)})
+		until := when(item.Expires)
+		if !item.Expires.IsZero() && item.Expires.Before(time.Now()) {
+			until += " (expired)"
+		}
+		rows = append(rows, []string{item.Value, until, when(item.AddedAt), item.Author, orDash(item.Note)})
 	}
 	p.table([]string{"VALUE", "UNTIL", "ADDED", "BY", "NOTE"}, rows)
 	if more := l.Items - len(answer.Items); more > 0 && answer.Next != "" {
@@ -209,6 +217,7 @@ func listsImport(ctx context.Context, call call) error {
 	}
 	name, file := call.args[0], call.args[1]
 	var body io.Reader = os.Stdin
+	size := "" // for people
 	if file != "-" {
 		opened, err := os.Open(file)
 		if err != nil {
@@ -216,6 +225,9 @@ func listsImport(ctx context.Context, call call) error {
 		}
 		defer opened.Close()
 		body = opened
+		if info, err := opened.Stat(); err == nil {
+			size = fmt.Sprintf("%s, %.1f MB", file, float64(info.Size())/1e6)
+		}
 	}
 	method := http.MethodPost
 	if call.value("replace") == "true" {
@@ -223,15 +235,18 @@ func listsImport(ctx context.Context, call call) error {
 	}
 	header := http.Header{"Content-Type": {"text/csv"}, "Accept": {"application/json"}}
 	query := url.Values{"note": {call.value("note")}}
-	var changed listHead
+	var changed changedList
+	if call.ErrTerminal {
+		fmt.Fprintf(call.Err, "Sending %s …\n", cmp.Or(size, "standard input"))
+	}
 	response, err := c.open(ctx, method, listPath(name)+"/items?"+query.Encode(), header, body)
 	if err != nil {
-		return about(file, err)
+		return aboutList(ctx, c, name, about(file, err))
 	}
 	if err := decodeAnswer(response, &changed); err != nil {
 		return err
 	}
-	call.pen().line("The list %s has %s.", changed.Name, changed.size())
+	call.pen().changed(changed)
 	return nil
 }
 
@@ -242,7 +257,7 @@ func listsExport(ctx context.Context, call call) error {
 	}
 	response, err := c.open(ctx, http.MethodGet, listPath(call.args[0])+"/items", http.Header{"Accept": {"text/csv"}}, nil)
 	if err != nil {
-		return err
+		return aboutList(ctx, c, call.args[0], err)
 	}
 	defer response.Body.Close()
 	if _, err := io.Copy(call.Out, response.Body); err != nil {
@@ -256,9 +271,11 @@ func listsAdd(ctx context.Context, call call) error {
 	if err != nil {
 		return err
 	}
-	stay, err := time.ParseDuration(call.value("for"))
-	if err != nil || stay < 0 {
-		return &UsageError{Command: "lists add", Message: "--for is how long the values stay, such as 24h"}
+	var stay time.Duration
+	if text := call.value("for"); call.given("for") {
+		if stay, err = parseStay(text); err != nil {
+			return &UsageError{Command: "lists add", Message: fmt.Sprintf("--for: %q is not how long the values stay, such as 24h or 30d", text)}
+		}
 	}
 	note := call.value("note")
 	items := make([]listItem, len(call.args)-1)
@@ -268,13 +285,79 @@ func listsAdd(ctx context.Context, call call) error {
 			items[i].Expires = time.Now().Add(stay).UTC().Truncate(time.Second)
 		}
 	}
-	var changed listHead
+	var changed changedList
 	request := map[string]any{"items": items, "note": note}
 	if err := c.post(ctx, listPath(call.args[0])+"/items", request, &changed); err != nil {
+		return aboutList(ctx, c, call.args[0], err)
+	}
+	call.pen().changed(changed)
+	return nil
+}
+
+// parseStay reads a length of time, which may be in days.
+func parseStay(text string) (time.Duration, error) {
+	if days, isDays := strings.CutSuffix(text, "d"); isDays {
+		n, err := strconv.Atoi(days)
+		if err != nil || n < 1 || n > maxStayDays {
+			return 0, fmt.Errorf("%q is not a number of days", days)
+		}
+		return time.Duration(n) * 24 * time.Hour, nil
+	}
+	stay, err := time.ParseDuration(text)
+	if err == nil && stay <= 0 {
+		err = fmt.Errorf("%q is not above zero", text)
+	}
+	return stay, err
+}
+
+// maxStayDays keeps a number of days within what a time.Duration holds.
+const maxStayDays = 36_500
+
+// changedList is a list after a change, and what the change did.
+type changedList struct {
+	listHead
+	Added     *int `json:"added"`
+	Changed   *int `json:"changed"`
+	Unchanged *int `json:"unchanged"`
+	Removed   *int `json:"removed"`
+}
+
+// changed says what became of a list.
+func (p pen) changed(l changedList) {
+	var parts []string
+	for _, part := range []struct {
+		count *int
+		word  string
+	}{{l.Added, "added"}, {l.Changed, "changed"}, {l.Unchanged, "as before"}, {l.Removed, "removed"}} {
+		if part.count != nil && *part.count > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", *part.count, part.word))
+		}
+	}
+	did := ""
+	if len(parts) > 0 {
+		did = ": " + strings.Join(parts, ", ")
+	}
+	p.line("The list %s has %s%s.", l.Name, l.size(), did)
+}
+
+// aboutList names the list that a refused call was about when there is none, and
+// the one that may be meant.
+func aboutList(ctx context.Context, c client, name string, err error) error {
+	var refused *RefusedError
+	if !errors.As(err, &refused) || refused.Status != http.StatusNotFound {
 		return err
 	}
-	call.pen().line("The list %s has %s.", changed.Name, changed.size())
-	return nil
+	var answer struct {
+		Lists []listHead `json:"lists"`
+	}
+	if c.get(ctx, listsPath, &answer) != nil {
+		return err // the first answer is what matters
+	}
+	names := make([]string, len(answer.Lists))
+	for i, l := range answer.Lists {
+		names[i] = l.Name
+	}
+	return fmt.Errorf("there is no list %q%s; `sallyport lists ls` lists them", name, didYouMean(name, names))
 }
 
 func listsRemove(ctx context.Context, call call) error {
@@ -283,11 +366,11 @@ func listsRemove(ctx context.Context, call call) error {
 		return err
 	}
 	query := url.Values{"value": call.args[1:], "note": {call.value("note")}}
-	var changed listHead
+	var changed changedList
 	if err := c.send(ctx, http.MethodDelete, listPath(call.args[0])+"/items?"+query.Encode(), "", nil, &changed); err != nil {
-		return err
+		return aboutList(ctx, c, call.args[0], err)
 	}
-	call.pen().line("The list %s has %s.", changed.Name, changed.size())
+	call.pen().changed(changed)
 	return nil
 }
 
@@ -297,7 +380,7 @@ func listsDrop(ctx context.Context, call call) error {
 		return err
 	}
 	if err := c.send(ctx, http.MethodDelete, listPath(call.args[0]), "", nil, nil); err != nil {
-		return err
+		return aboutList(ctx, c, call.args[0], err)
 	}
 	call.pen().line("Dropped the list %s.", call.args[0])
 	return nil

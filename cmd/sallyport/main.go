@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -22,7 +23,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(Main(ctx, os.Args[1:], IO{
-		Getenv: os.Getenv, Out: os.Stdout, Err: os.Stderr,
+		Getenv: os.Getenv, Environ: os.Environ, Out: os.Stdout, Err: os.Stderr,
 		OutTerminal: isatty.IsTerminal(os.Stdout.Fd()), ErrTerminal: isatty.IsTerminal(os.Stderr.Fd()),
 	}))
 }
@@ -30,6 +31,7 @@ func main() {
 // IO is what a command sees of the world around the process.
 type IO struct {
 	Getenv                   func(string) string
+	Environ                  func() []string // NAME=value, to find misspelt names; nil finds none
 	Out, Err                 io.Writer
 	OutTerminal, ErrTerminal bool // a person is looking; secrets are shown only then
 }
@@ -80,29 +82,55 @@ func prefixed(prefix, text string) string {
 	return prefix + text
 }
 
+// helpWords ask for help wherever they stand.
+var helpWords = []string{"-h", "-help", "--help"}
+
 // dispatch finds the command with the longest matching name and runs it.
 func dispatch(ctx context.Context, args []string, io IO) error {
 	if len(args) == 0 {
 		printHelp(io.Out)
 		return nil
 	}
-	switch args[0] {
-	case "help", "-h", "-help", "--help":
+	switch first := args[0]; {
+	case first == "help" || slices.Contains(helpWords, first):
 		return help(io.Out, args[1:])
+	case first == "--version" || first == "-version":
+		args = append([]string{"version"}, args[1:]...)
 	}
 	for words := min(2, len(args)); words > 0; words-- {
 		if c, ok := commandNamed(strings.Join(args[:words], " ")); ok {
 			return c.call(ctx, args[words:], io)
 		}
 	}
-	var family []string
-	for _, c := range commands() {
-		if first, second, _ := strings.Cut(c.name, " "); first == args[0] {
-			family = append(family, second)
+	family := familyNamed(args[0])
+	if len(family) > 0 && len(args) > 1 && (slices.Contains(helpWords, args[1]) || args[1] == "help") {
+		return help(io.Out, args[:1])
+	}
+	return noCommand(args)
+}
+
+// familyNamed are the commands whose names begin with a word, such as rules.
+func familyNamed(word string) []command {
+	return slices.DeleteFunc(commands(), func(c command) bool { return !strings.HasPrefix(c.name, word+" ") })
+}
+
+// noCommand says that words name no command, and which ones there are.
+func noCommand(words []string) error {
+	if family := familyNamed(words[0]); len(family) > 0 {
+		names := make([]string, len(family))
+		for i, c := range family {
+			names[i] = strings.TrimPrefix(c.name, words[0]+" ")
 		}
+		if len(words) == 1 || strings.HasPrefix(words[1], "-") {
+			return &UsageError{Command: words[0], Message: fmt.Sprintf("%s needs one of %s", words[0], strings.Join(names, ", "))}
+		}
+		return &UsageError{Command: words[0], Message: fmt.Sprintf("there is no command %q%s",
+			words[0]+" "+words[1], didYouMean(words[1], names))}
 	}
-	if len(family) > 0 {
-		return &UsageError{Message: fmt.Sprintf("%s needs one of %s", args[0], strings.Join(family, ", "))}
+	var names []string
+	for _, c := range commands() {
+		first, _, _ := strings.Cut(c.name, " ")
+		names = append(names, first)
 	}
-	return &UsageError{Message: fmt.Sprintf("there is no command %q", args[0])}
+	return &UsageError{Message: fmt.Sprintf("there is no command %q%s", words[0], didYouMean(words[0], names))}
 }

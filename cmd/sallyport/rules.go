@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -9,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,8 +28,8 @@ func ruleCommands() []command {
 the rule set and prints its number. Nothing is published when the set has a
 problem, when a test fails, or when nothing would change. With --base, the
 server refuses it if another set than number N is in force, so that nobody's
-work is overwritten. With --draft it becomes a draft that somebody else can
-approve.` + clientHelp,
+work is overwritten. With --draft it becomes a new draft that somebody else can
+approve; a draft is work in progress and may have problems and failing tests.` + clientHelp,
 			flags: func(f *flag.FlagSet) {
 				f.String("note", "", "why the rules change; kept with the set")
 				f.Int("base", -1, "refuse unless set number N is in force")
@@ -42,7 +42,8 @@ approve.` + clientHelp,
 			name: "rules export", args: "[NUMBER]", group: "Rules",
 			short: "print a rule set of a running server as YAML",
 			long: `Writes a rule set to standard output and its number to standard error: the one
-in force, or an older one by its number.` + clientHelp,
+in force, or an older one by its number. The server keeps no comments. The first
+line names the schema that "sallyport rules schema" prints, for editors.` + clientHelp,
 			run: rulesExport,
 		},
 		{
@@ -56,7 +57,7 @@ in force, or an older one by its number.` + clientHelp,
 			name: "rules rollback", args: "NUMBER", group: "Rules",
 			short: "go back to an older rule set",
 			long: `Publishes the rule set of that number once more, as the next number, and shows
-what changes. This needs nobody's approval: it is for emergencies.` + clientHelp,
+what changes. When nothing would change, nothing is published. This needs nobody's approval: it is for emergencies.` + clientHelp,
 			flags: func(f *flag.FlagSet) {
 				f.String("note", "", "why; kept with the set")
 				jsonFlag(f)
@@ -107,6 +108,12 @@ func (c client) definitionOf(ctx context.Context, which string) (rules.Definitio
 
 func rulesApply(ctx context.Context, call call) error {
 	file := call.args[0]
+	if call.given("draft") && strings.TrimSpace(call.value("draft")) == "" {
+		return &UsageError{Command: "rules apply", Message: "--draft needs a title that says what changes"}
+	}
+	if base, err := strconv.Atoi(call.value("base")); call.given("base") && (err != nil || base < 1) {
+		return &UsageError{Command: "rules apply", Message: "--base must be the number of a rule set"}
+	}
 	text, err := readInput(file)
 	if err != nil {
 		return err
@@ -115,29 +122,22 @@ func rulesApply(ctx context.Context, call call) error {
 	if err != nil {
 		return err
 	}
-	read, err := checkRules(text)
+	read, err := checkRules(ctx, text)
 	if err != nil {
 		return err
 	}
-	if len(read.problems) > 0 {
-		lines := make([]string, len(read.problems))
-		for i, p := range read.problems {
-			lines[i] = where(file, p) + ": " + p.Message
-		}
-		return errors.New(strings.Join(lines, "\n") + "\nnothing was published")
+	if call.given("draft") {
+		return call.saveDraft(ctx, c, text, read)
 	}
-	definition, set := read.definition, read.set
+	if err := read.refusal(file, "nothing was published"); err != nil {
+		return err
+	}
 	current, number, err := c.definitionOf(ctx, "current")
 	if err != nil {
 		return err
 	}
-	changes := rules.Diff(&current, &definition)
-	results, err := set.RunTests(ctx)
-	if err != nil {
-		return fmt.Errorf("test %s: %w", file, err)
-	}
-	base := call.value("base")
-	same := len(changes) == 0 && (base == "-1" || base == strconv.Itoa(number))
+	changes := rules.Diff(&current, &read.definition)
+	same := len(changes) == 0 && (!call.given("base") || call.value("base") == strconv.Itoa(number))
 	p := call.pen()
 	if !call.json() {
 		if same {
@@ -145,27 +145,24 @@ func rulesApply(ctx context.Context, call call) error {
 			return nil
 		}
 		p.line("%s\n", p.in(bold, fmt.Sprintf("From rule set %d, which is in force:", number)))
-		p.changes(changes, len(changes))
-		if len(results) > 0 {
+		p.changes(changes)
+		if len(read.tests) > 0 {
 			p.line("")
-			p.tests(results)
+			p.tests(read.tests)
 		}
 	}
-	if failed := slices.DeleteFunc(slices.Clone(results), func(r rules.TestResult) bool { return r.Passed }); len(failed) > 0 {
-		return fmt.Errorf("%d of the %s of %s failed: nothing was published", len(failed), plural(len(results), "test", "tests"), file)
-	}
-	if title := call.value("draft"); title != "" {
-		return call.saveDraft(ctx, c, title, number, text)
+	if failed := read.failed(); failed > 0 {
+		return fmt.Errorf("%d of the %s of %s failed: nothing was published", failed, plural(len(read.tests), "test", "tests"), file)
 	}
 	query := url.Values{"note": {call.value("note")}}
-	if base != "-1" {
-		query.Set("base", base)
+	if call.given("base") {
+		query.Set("base", call.value("base"))
 	}
 	var published publishedSet
 	if same {
 		published.Number = number
 	} else if err := c.send(ctx, http.MethodPost, ruleSetsPath+"?"+query.Encode(), "application/yaml", text, &published); err != nil {
-		return about(file, err)
+		return unapproved(about(file, err), "this rule set", "`sallyport rules apply FILE --draft TITLE` saves it as a draft that somebody else can approve")
 	}
 	if call.json() {
 		return call.asJSON(struct {
@@ -173,10 +170,22 @@ func rulesApply(ctx context.Context, call call) error {
 			Number    int                `json:"number"` // of the set in force
 			Changes   []rules.Change     `json:"changes"`
 			Tests     []rules.TestResult `json:"tests"`
-		}{!same, published.Number, changes, append([]rules.TestResult{}, results...)})
+		}{!same, published.Number, changes, append([]rules.TestResult{}, read.tests...)})
 	}
 	p.line("\n%s", p.in(bold, fmt.Sprintf("Published as rule set %d.", published.Number)))
 	return nil
+}
+
+// codeApproval is what a server answers when a second person must approve first.
+const codeApproval = "approval_required"
+
+// unapproved says which command leads to the approval that a refused call needs.
+func unapproved(err error, what, next string) error {
+	var refused *RefusedError
+	if errors.As(err, &refused) && refused.Code == codeApproval {
+		return fmt.Errorf("somebody who did not work on %s must approve it first; %s", what, next)
+	}
+	return err
 }
 
 func rulesExport(ctx context.Context, call call) error {
@@ -194,13 +203,27 @@ func rulesExport(ctx context.Context, call call) error {
 	if err != nil {
 		return err
 	}
-	if _, err := call.Out.Write(text); err != nil {
+	if err := call.writeRules(text); err != nil {
 		return err
 	}
 	if number, err := strconv.Atoi(header.Get("X-Sallyport-Rule-Set")); err == nil {
 		fmt.Fprintf(call.Err, "rule set %d\n", number)
 	}
 	return nil
+}
+
+// schemaLine lets editors check a file against what `rules schema` prints.
+const schemaLine = "# yaml-language-server: $schema=rules.schema.json\n"
+
+// writeRules prints a rule set of the server as a file that people go on with.
+func (c call) writeRules(text []byte) error {
+	// The rules of any other action have no code.
+	text = bytes.Replace(text, []byte("\notherwise:\n  code: \"\"\n"), []byte("\notherwise:\n"), 1)
+	if !bytes.HasPrefix(text, []byte("#")) {
+		text = append([]byte(schemaLine), text...)
+	}
+	_, err := c.Out.Write(text)
+	return err
 }
 
 // numberArgument checks the number of a rule set.
@@ -255,21 +278,32 @@ func rulesRollback(ctx context.Context, call call) error {
 	if err != nil {
 		return err
 	}
+	changes, p := rules.Diff(&current, &old), call.pen()
+	if len(changes) == 0 && which != strconv.Itoa(number) {
+		if call.json() {
+			return call.asJSON(struct {
+				Published bool           `json:"published"`
+				Number    int            `json:"number"` // of the set in force
+				Changes   []rules.Change `json:"changes"`
+			}{false, number, changes})
+		}
+		p.line("Nothing changes: rule set %s is the same as %d, which is in force.", which, number)
+		return nil
+	}
 	var published publishedSet
 	request := map[string]any{"note": call.value("note"), "base": number} // what is shown is what happens
 	if err := c.post(ctx, ruleSetsPath+"/"+which+"/rollback", request, &published); err != nil {
 		return err
 	}
-	changes := rules.Diff(&current, &old)
 	if call.json() {
 		return call.asJSON(struct {
+			Published bool `json:"published"`
 			publishedSet
 			Changes []rules.Change `json:"changes"`
-		}{published, changes})
+		}{true, published, changes})
 	}
-	p := call.pen()
 	p.line("%s\n", p.in(bold, fmt.Sprintf("Back from rule set %d to %s:", number, which)))
-	p.changes(changes, len(changes))
+	p.changes(changes)
 	p.line("\n%s", p.in(bold, fmt.Sprintf("Published as rule set %d.", published.Number)))
 	return nil
 }

@@ -19,10 +19,10 @@ func ruleFileCommands() []command {
 		{
 			name: "rules check", args: "FILE", group: "Rules",
 			short: "check a rule set without a server",
-			long: `Compiles the rule set in FILE ("-" reads standard input). Every problem is printed
-as FILE:LINE:COLUMN, and so is what is probably not meant: rules that can never
-match, that repeat another or that an earlier rule always shadows, and
-declarations that nothing reads.
+			long: `Compiles the rule set in FILE ("-" reads standard input) and runs its tests. Every
+problem and every test that fails is printed as FILE:LINE:COLUMN, and so is what
+is probably not meant: rules that can never match, that repeat another or that an
+earlier rule always shadows, and declarations that nothing reads.
 
 Exit codes: 0 it can be published, 1 it cannot (with --strict also for a
 warning), 2 FILE cannot be read.`,
@@ -101,19 +101,25 @@ func readRules(path string) ([]byte, error) {
 	return text, nil
 }
 
-// checked is what rules check and rules test find out about a file.
+// checked is what is found out about a file without a server.
 type checked struct {
 	definition rules.Definition
-	set        *rules.Set
+	parsed     bool       // definition is what the file says
+	set        *rules.Set // nil when there is a problem
 	problems   []rules.Problem
+	tests      []rules.TestResult // in the order of the file
 }
 
-// checkRules parses and compiles. Problems have their place in the text.
-func checkRules(text []byte) (checked, error) {
+// checkRules parses, compiles and runs the tests. Problems have their place in
+// the text.
+func checkRules(ctx context.Context, text []byte) (checked, error) {
 	definition, err := rules.ParseYAML(text)
-	c := checked{definition: definition}
+	c := checked{definition: definition, parsed: err == nil}
 	if err == nil {
 		c.set, err = rules.Compile(rules.Version{Definition: definition})
+	}
+	if err == nil {
+		c.tests, err = c.set.RunTests(ctx)
 	}
 	var compile *rules.CompileError
 	switch {
@@ -124,6 +130,35 @@ func checkRules(text []byte) (checked, error) {
 		return c, err
 	}
 	return c, nil
+}
+
+// failed is how many of the tests failed.
+func (c checked) failed() int {
+	count := 0
+	for _, r := range c.tests {
+		if !r.Passed {
+			count++
+		}
+	}
+	return count
+}
+
+// refusal is every problem of a file that cannot be used, and what did not
+// happen because of them. It is nil when there is none.
+func (c checked) refusal(file, nothing string) error {
+	if len(c.problems) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(problemLines(file, c.problems), "\n") + "\n" + nothing)
+}
+
+// problemLines are problems as errors print them, one a line.
+func problemLines(file string, problems []rules.Problem) []string {
+	lines := make([]string, len(problems))
+	for i, p := range problems {
+		lines[i] = where(file, p) + ": " + p.Message
+	}
+	return lines
 }
 
 // where is FILE:LINE:COLUMN, so that editors can jump to it.
@@ -162,7 +197,7 @@ func rulesCheck(ctx context.Context, call call) error {
 	if err != nil {
 		return err
 	}
-	c, err := checkRules(text)
+	c, err := checkRules(ctx, text)
 	if err != nil {
 		return err
 	}
@@ -178,15 +213,16 @@ func rulesCheck(ctx context.Context, call call) error {
 			warnings++
 		}
 	}
-	failed := len(c.problems) > 0 || warnings > 0 && call.value("strict") == "true"
+	failed := len(c.problems) > 0 || c.failed() > 0 || warnings > 0 && call.value("strict") == "true"
 	if call.json() {
-		if err := call.asJSON(checkAnswer(c.problems, findings, places)); err != nil {
+		if err := call.asJSON(checkAnswer(c, findings, places)); err != nil {
 			return err
 		}
 		return failure(failed)
 	}
 	p := call.pen()
 	p.problems(file, c.problems)
+	p.failures(file, text, c.tests)
 	for i, f := range findings {
 		level := p.in(yellow, "warning:")
 		if f.Kind == rules.Undecided {
@@ -217,15 +253,27 @@ type foundInFile struct {
 	Column int `json:"column,omitempty"`
 }
 
-func checkAnswer(problems []rules.Problem, findings []rules.Finding, places []rules.Problem) any {
+func checkAnswer(c checked, findings []rules.Finding, places []rules.Problem) any {
 	found := make([]foundInFile, len(findings))
 	for i, f := range findings {
 		found[i] = foundInFile{f, places[i].Line, places[i].Column}
 	}
 	return struct {
-		Problems []rules.Problem `json:"problems"`
-		Findings []foundInFile   `json:"findings"`
-	}{append([]rules.Problem{}, problems...), found}
+		Problems []rules.Problem    `json:"problems"`
+		Findings []foundInFile      `json:"findings"`
+		Tests    []rules.TestResult `json:"tests"`
+	}{append([]rules.Problem{}, c.problems...), found, append([]rules.TestResult{}, c.tests...)}
+}
+
+// failures writes the tests that failed with their place in the file.
+func (p pen) failures(file string, text []byte, tests []rules.TestResult) {
+	var failed []rules.Problem
+	for i, r := range tests {
+		if !r.Passed {
+			failed = append(failed, rules.Problem{Field: fmt.Sprintf("tests[%d]", i), Message: "test " + r.Name + ": " + r.Message})
+		}
+	}
+	p.problems(file, rules.Locate(text, failed))
 }
 
 // summary is the last line of rules check.
@@ -240,6 +288,10 @@ func (p pen) summary(c checked, warnings int) string {
 		text = p.in(red, fmt.Sprintf("✗ %d problems or more", len(c.problems)))
 	case len(c.problems) > 0:
 		text = p.in(red, "✗ "+plural(len(c.problems), "problem", "problems"))
+	case c.failed() > 0:
+		text = p.in(red, fmt.Sprintf("✗ %d of %s", c.failed(), plural(len(c.tests), "test fails", "tests fail")))
+	case len(c.tests) > 0:
+		text = p.in(green, "✓ no problems, "+plural(len(c.tests), "test passes", "tests pass"))
 	}
 	if warnings > 0 {
 		text += ", " + p.in(yellow, plural(warnings, "warning", "warnings"))
@@ -256,17 +308,12 @@ func rulesTest(ctx context.Context, call call) error {
 	if err != nil {
 		return err
 	}
-	c, err := checkRules(text)
+	c, err := checkRules(ctx, text)
 	if err != nil {
 		return err
 	}
-	var results []rules.TestResult
-	if c.set != nil {
-		if results, err = c.set.RunTests(ctx); err != nil {
-			return fmt.Errorf("test %s: %w", file, err)
-		}
-	}
-	failed := len(c.problems) > 0 || slices.ContainsFunc(results, func(r rules.TestResult) bool { return !r.Passed })
+	results := c.tests
+	failed := len(c.problems) > 0 || c.failed() > 0
 	if call.json() {
 		err := call.asJSON(struct {
 			Problems []rules.Problem    `json:"problems"`
@@ -320,11 +367,7 @@ func (c call) bothDefinitions(ctx context.Context) (old, new rules.Definition, e
 		d, err := rules.ParseYAML(text)
 		var compile *rules.CompileError
 		if errors.As(err, &compile) {
-			lines := make([]string, len(compile.Problems))
-			for i, p := range compile.Problems {
-				lines[i] = where(path, p) + ": " + p.Message
-			}
-			return d, errors.New(strings.Join(lines, "\n"))
+			return d, errors.New(strings.Join(problemLines(path, compile.Problems), "\n"))
 		}
 		return d, err
 	}
@@ -348,100 +391,4 @@ func (c call) bothDefinitions(ctx context.Context) (old, new rules.Definition, e
 	}
 	old, _, err = server.definitionOf(ctx, "current")
 	return old, new, err
-}
-
-// diff writes changes under the action, or the kind of declaration, that they
-// belong to.
-func (p pen) diff(changes []rules.Change) {
-	if len(changes) == 0 {
-		p.line("nothing differs")
-		return
-	}
-	heading, part := "", ""
-	for _, c := range changes {
-		if h := headingOf(c); h != heading {
-			if heading != "" {
-				p.line("")
-			}
-			p.line("%s", p.in(bold, h))
-			heading, part = h, ""
-		}
-		name := c.Name
-		if c.Part == "action" {
-			name = "settings"
-		}
-		switch c.Kind {
-		case rules.Added:
-			p.line("  %s%s", p.in(green, "+ "+name), p.in(dim, prefixed("  ", oneLine(c.New))))
-		case rules.Removed:
-			p.line("  %s%s", p.in(red, "- "+name), p.in(dim, prefixed("  ", oneLine(c.Old))))
-		default:
-			if part != c.Part+name {
-				p.line("  %s", p.in(yellow, "~ "+name))
-			}
-			p.change(c)
-		}
-		part = c.Part + name
-	}
-}
-
-func headingOf(c rules.Change) string {
-	action := c.Action
-	if c.Part == "action" {
-		action = c.Name
-	}
-	switch {
-	case action == rules.AnyOtherAction:
-		return "any other action"
-	case action != "":
-		return "action " + action
-	}
-	return c.Part + "s"
-}
-
-// oneLine says what a part is that came or went.
-func oneLine(part any) string {
-	switch v := part.(type) {
-	case rules.Rule:
-		text := fmt.Sprintf("%s when %s", v.Outcome, strings.Join(strings.Fields(v.When), " "))
-		if v.Mode != "" && v.Mode != rules.Live {
-			text = string(v.Mode) + ": " + text
-		}
-		return text
-	case rules.Field:
-		return string(v.Type)
-	case rules.List:
-		return string(v.Type)
-	case rules.Metric:
-		return strings.Join(strings.Fields(fmt.Sprintf("%s %s per %s in %s", v.Function, v.Of, orUser(v.Per), v.Window)), " ")
-	case rules.Test:
-		return fmt.Sprintf("%s: want %s", v.Action, v.Want)
-	}
-	return ""
-}
-
-func orUser(per string) string {
-	if per == "" {
-		return "user.id"
-	}
-	return per
-}
-
-// change writes the old and the new value of an attribute: side by side, or one
-// below the other when they are long.
-func (p pen) change(c rules.Change) {
-	const width = 14
-	before, after := rules.ValueText(c.Old), rules.ValueText(c.New)
-	label := fmt.Sprintf("%-*s", width, c.Attribute)
-	if c.Kind == rules.Moved {
-		label = fmt.Sprintf("%-*s", width, "moved from")
-		before, after = c.Attribute+" "+before, c.Attribute+" "+after
-	}
-	if len(before)+len(after) <= 50 && !strings.Contains(before+after, "\n") {
-		p.line("      %s%s → %s", label, p.in(red, before), p.in(green, after))
-		return
-	}
-	indent := "\n        " + strings.Repeat(" ", width)
-	p.line("      %s%s", label, p.in(red, "- "+strings.ReplaceAll(before, "\n", indent)))
-	p.line("      %s%s", strings.Repeat(" ", width), p.in(green, "+ "+strings.ReplaceAll(after, "\n", indent)))
 }

@@ -59,27 +59,27 @@ func TestRuleFiles(t *testing.T) {
 		out   string // with FILE: for the folder
 		error string // part of what is written to standard error
 	}{
-		{"check, fine", []string{"check", "A"}, goodRules, "", 0, "✓ no problems in 2 rules of 1 action\n", ""},
+		{"check, fine", []string{"check", "A"}, goodRules, "", 0, "✓ no problems, 2 tests pass in 2 rules of 1 action\n", ""},
 		{
 			"check, a warning",
 			[]string{"check", "A"},
 			shadowed, "", 0,
 			"a.yaml:13:9: warning: rule bigger: whenever it matches, the earlier rule big does, so it never decides\n" +
-				"✓ no problems, 1 warning in 3 rules of 1 action\n", "",
+				"✓ no problems, 2 tests pass, 1 warning in 3 rules of 1 action\n", "",
 		},
 		{
 			"check, strict",
 			[]string{"check", "A", "--strict"},
 			shadowed, "", 1,
 			"a.yaml:13:9: warning: rule bigger: whenever it matches, the earlier rule big does, so it never decides\n" +
-				"✓ no problems, 1 warning in 3 rules of 1 action\n", "",
+				"✓ no problems, 2 tests pass, 1 warning in 3 rules of 1 action\n", "",
 		},
 		{
 			"check, strict about what is not decided",
 			[]string{"check", "--strict", "A"},
 			replaced("> 500", "> 500 || user.isNew"), "", 0,
-			"a.yaml:6:3: note: it was not decided whether rule big can match, shadow others or be shadowed: not a plain conjunction of tests\n" +
-				"✓ no problems in 2 rules of 1 action\n", "",
+			"a.yaml: note: it was not decided whether rule big can match, shadow others or be shadowed: not a plain conjunction of tests\n" +
+				"✓ no problems, 2 tests pass in 2 rules of 1 action\n", "",
 		},
 		{
 			"check, problems in the order of the lines",
@@ -89,6 +89,14 @@ func TestRuleFiles(t *testing.T) {
 				"a.yaml:22:53: error: there is no fact \"ip.adress\"; did you mean ip.address?\n" +
 				"✗ 2 problems in 2 rules of 1 action\n", "",
 		},
+		{
+			"check, a test that fails",
+			[]string{"check", "A"},
+			replaced("want: ALLOW", "want: BLOCK"), "", 1,
+			"a.yaml:19:5: error: test small: want BLOCK by default, got ALLOW by default\n" +
+				"✗ 1 of 2 tests fail in 2 rules of 1 action\n", "",
+		},
+		{"check, no tests", []string{"check", "A"}, "otherwise: {rules: []}", "", 0, "✓ no problems in 0 rules of 0 actions\n", ""},
 		{"check, no YAML", []string{"check", "A"}, "a: [", "", 1, "a.yaml:1: error: did not find expected node content\n✗ 1 problem\n", ""},
 		{"check, no file", []string{"check", "Ax"}, "", "", 2, "", "no such file"},
 		{"check, no argument", []string{"check"}, "", "", 2, "", "usage: sallyport rules check FILE"},
@@ -127,6 +135,84 @@ func TestRuleFiles(t *testing.T) {
 			[]string{"diff", "A", "B"},
 			goodRules, replaced("> 500", "> 500 && user.isNew &&\n          device.isNew"), 1,
 			"action payment\n  ~ big\n      when          - custom.amount > 500\n                    + custom.amount > 500 && user.isNew && device.isNew\n", "",
+		},
+		{
+			"diff, everything about what came and went",
+			[]string{"diff", "A", "B"},
+			goodRules, `fields:
+  - {name: amount, type: number}
+  - {name: tier, type: string, scope: user, description: What was bought}
+metrics:
+  - {name: failed_1h, function: count, counts: challenges, where: 'challenge.result == "failed"', per: ip.address, window: 1h}
+  - {name: spent, function: sum, of: custom.amount, window: 24h}
+lists:
+  - {name: suspects, type: cidr}
+  - {name: friends, type: string, description: Who may}
+actions:
+  - code: payment
+    prompt: Pay {amount}
+    rules:
+      - {id: big, name: Big, when: custom.amount > 500, outcome: CHALLENGE, mode: live}
+      - id: bad
+        name: Bad
+        when: metric.failed_1h > 3 &&
+          ip.address in list.suspects
+        outcome: CHALLENGE
+        mode: shadow
+        onError: match
+        onUnknown: match
+        position: 7
+        rollout: 0
+        methods: [PASSKEY]
+        onMatch: {add: ip.address, to: suspects, for: 24h}
+        tags: [limits, network]
+  - {code: login, default: REVIEW, rules: []}
+otherwise: {rules: []}
+tests:
+  - {name: small, action: payment, facts: {custom.amount: 5, "ip.address in list.suspects": false}, want: ALLOW, rule: default}
+  - {name: new, action: payment, facts: {custom.amount: 9}, want: ALLOW, rule: default}
+`, 1, `fields
+  + user.custom.tier  string
+      scope         user
+      description   What was bought
+
+metrics
+  + failed_1h  count per ip.address in 1h
+      counts        challenges
+      where         challenge.result == "failed"
+  + spent  sum custom.amount per user.id in 24h
+
+lists
+  + friends  string
+      description   Who may
+
+action payment
+  - suspects  REVIEW when ip.address in list.suspects
+      name          Suspects
+  + bad  CHALLENGE when metric.failed_1h > 3 && ip.address in list.suspects
+      name          Bad
+      mode          shadow
+      onError       match
+      onUnknown     match
+      position      7
+      rollout       0
+      methods       ["PASSKEY"]
+      onMatch       {"add":"ip.address","to":"suspects","for":"24h"}
+      tags          ["limits","network"]
+
+action login
+  + settings
+      default       REVIEW
+      onFailure     CHALLENGE
+      unenrolled    allow
+
+tests
+  - from a bad address  payment: want REVIEW
+      facts         {"ip.address in list.suspects":true}
+  + new  payment: want ALLOW
+      facts         {"custom.amount":9}
+      rule          default
+`, "",
 		},
 		{"diff, no YAML", []string{"diff", "A", "B"}, goodRules, "a: [", 2, "", "b.yaml:1: did not find expected node content"},
 		{"diff, no file", []string{"diff", "A", "Ax"}, goodRules, "", 2, "", "no such file"},

@@ -25,6 +25,11 @@ func serveCommand(ctx context.Context, call call) error {
 		debug.SetMemoryLimit(softMemory)
 	}
 	log := newLogger(config, call.IO)
+	if call.Environ != nil {
+		for _, problem := range strangers(call.Environ()) {
+			log.Warn(problem)
+		}
+	}
 	server, err := Open(ctx, config, log)
 	if err != nil {
 		return err

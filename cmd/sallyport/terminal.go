@@ -85,35 +85,6 @@ func (p pen) table(headings []string, rows [][]string) {
 	}
 }
 
-// changes writes what differs between two rule sets.
-func (p pen) changes(list []rules.Change, count int) {
-	const most = 50
-	for i, c := range list {
-		if i == most {
-			break
-		}
-		switch c.Kind {
-		case rules.Added:
-			p.line("  %s%s", p.in(green, "+ "+strings.TrimSuffix(c.String(), ": added")), p.in(dim, ruleText(c.New)))
-		case rules.Removed:
-			p.line("  %s%s", p.in(red, "- "+strings.TrimSuffix(c.String(), ": removed")), p.in(dim, ruleText(c.Old)))
-		default:
-			p.line("  %s %s", p.in(yellow, "~"), c)
-		}
-	}
-	if more := max(count, len(list)) - most; more > 0 {
-		p.line("  %s", p.in(dim, fmt.Sprintf("… and %d more changes", more)))
-	}
-}
-
-// ruleText is what a whole rule asks for and when; nothing for other parts.
-func ruleText(part any) string {
-	if r, isRule := part.(rules.Rule); isRule {
-		return ": " + string(r.Outcome) + " when " + strings.Join(strings.Fields(r.When), " ")
-	}
-	return ""
-}
-
 // tests writes what became of a definition's tests: the failed ones in full.
 func (p pen) tests(results []rules.TestResult) (failed int) {
 	for _, r := range results {
