@@ -31,9 +31,18 @@ trap stop EXIT
 trap 'stop; exit 0' INT # the usual way to end
 trap 'stop; exit 143' TERM
 
+# The server would make a management secret of its own, and keep only its hash.
+management=${SALLYPORT_MANAGEMENT_SECRET:-}
+if [ -z "$management" ]; then
+	if [ ! -s .run/management-secret ]; then
+		(umask 077 && echo "spm_$(head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n')" >.run/management-secret)
+	fi
+	management=$(cat .run/management-secret)
+fi
+
 rm -f "$banner"
 (umask 077 && : >"$banner") # it holds a one-time link
-bin/sallyport serve >"$banner" &
+SALLYPORT_MANAGEMENT_SECRET=$management bin/sallyport serve >"$banner" &
 server=$!
 until [ -s "$banner" ]; do # written when the server is ready
 	kill -0 "$server" 2>/dev/null || { wait "$server" || exit $?; exit 1; }
@@ -54,6 +63,7 @@ cat <<TEXT
     Shop            $shop_url
     Console         ${invite:-$server_url/console}
     Server secret   $secret
+    Management      $management
 
   ${invite:+The console link works once and registers you, with a passkey, as the first administrator.
   }Track an action:
@@ -61,6 +71,11 @@ cat <<TEXT
     curl -u $secret: -H 'Content-Type: application/json' \\
       -d '{"custom":{"amount":25,"currency":"EUR","payee":"Maria"}}' \\
       $server_url/v1/users/jane/actions/payment
+
+  Work on the rules:
+
+    export SALLYPORT_URL=$server_url SALLYPORT_MANAGEMENT_SECRET=$management
+    bin/sallyport rules export > .run/rules.yaml
 
 TEXT
 wait -n "$server" "$shop" # whichever ends first ends both
