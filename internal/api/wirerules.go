@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -238,6 +239,7 @@ func (s *Server) listWireRules(k *call) error {
 				return ctx.Err()
 			}
 			items[i] = s.ruleJSON(b, code, &a.Rules[i], positions[i])
+			runtime.Gosched() // decisions come between
 		}
 		return k.send(array(items))
 	}
