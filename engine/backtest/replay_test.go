@@ -181,7 +181,7 @@ func TestWhatCannotBeRepeatedIsSaid(t *testing.T) {
 				t.Fatal(err)
 			}
 			full := got
-			got.Outcomes, got.Rules, got.First, got.Unready = nil, nil, nil, nil
+			got.Outcomes, got.States, got.Rules, got.First, got.Unready = nil, nil, nil, nil, nil
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s\n%s", diff, show(full))
 			}
