@@ -214,6 +214,9 @@ func values(n *rules.Node) string {
 	parts := make([]string, 0, len(n.Values))
 	for _, v := range n.Values {
 		text := "unknown"
+		if v.Sent != "" {
+			text = "unknown (" + v.Sent + " was sent)"
+		}
 		if v.Known {
 			text = rules.ValueText(v.Value)
 			if s, ok := v.Value.(string); ok {
