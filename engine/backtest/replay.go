@@ -117,6 +117,9 @@ func (r *replay) read(ctx context.Context, after events.Position, see func(*even
 			return nil
 		}
 		for i := range run {
+			if err := ctx.Err(); err != nil { // what follows may take milliseconds for each
+				return fmt.Errorf("read the log: %w", context.Cause(ctx))
+			}
 			if more, err := see(&run[i]); err != nil || !more {
 				return err
 			}
@@ -318,6 +321,9 @@ func (f *fold) advance(ctx context.Context, keep uint64) error {
 	for uint64(len(f.ahead)) > keep {
 		next := f.next()
 		for len(f.due) > 0 && f.due[0].at < next { // counts all before this event
+			if ctx.Err() != nil {
+				return fmt.Errorf("repeat decisions: %w", context.Cause(ctx))
+			}
 			if err := f.decide(ctx, f.due[0].decision); err != nil {
 				return err
 			}

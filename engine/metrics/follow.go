@@ -32,7 +32,7 @@ const (
 // log is logged, told by Health, and tried again: metrics are unknown meanwhile.
 // The error is that of the last snapshot.
 func (w *Windows) Run(ctx context.Context) error {
-	f := follower{Windows: w, built: make(chan *board), wrote: make(chan error, 1), swept: w.config.Now(), written: w.config.Now()}
+	f := follower{Windows: w, built: make(chan *board), wrote: make(chan written, 1), swept: w.config.Now(), written: w.config.Now()}
 	if w.config.Path != "" {
 		f.restore(ctx)
 	}
@@ -46,9 +46,9 @@ func (w *Windows) Run(ctx context.Context) error {
 		case <-w.wake:
 		case b := <-f.built:
 			f.adopt(ctx, b)
-		case err := <-f.wrote:
+		case end := <-f.wrote:
 			f.writing = false
-			f.noteSnapshot(ctx, err)
+			f.noteSnapshot(ctx, end)
 		}
 	}
 	f.stopBuilding()
@@ -56,7 +56,7 @@ func (w *Windows) Run(ctx context.Context) error {
 		f.noteSnapshot(ctx, <-f.wrote)
 	}
 	if b := w.live.Load(); b != nil && w.config.Path != "" && f.worthWriting(b) {
-		if err := b.write(w.config.Path); err != nil {
+		if _, err := b.write(w.config.Path); err != nil {
 			return fmt.Errorf("write the snapshot of the metrics: %w", err)
 		}
 	}
@@ -75,7 +75,7 @@ type follower struct {
 	written  time.Time
 	snapshot events.Position // of the last snapshot
 	writing  bool
-	wrote    chan error
+	wrote    chan written
 	failed   bool // the last look at the log; so that it is logged once
 }
 
@@ -111,7 +111,10 @@ func (f *follower) step(ctx context.Context) {
 	}
 	if f.config.Path != "" && now.Sub(f.written).Abs() >= f.config.SnapshotEvery && f.worthWriting(b) {
 		f.written, f.writing = now, true
-		go func() { f.wrote <- b.write(f.config.Path) }()
+		go func() {
+			at, err := b.write(f.config.Path)
+			f.wrote <- written{at, err}
+		}()
 	}
 }
 
@@ -121,12 +124,20 @@ func (f *follower) worthWriting(b *board) bool {
 	return at.Seq > 0 && at != f.snapshot
 }
 
-func (f *follower) noteSnapshot(ctx context.Context, err error) {
-	if err != nil {
-		f.config.Logger.ErrorContext(ctx, "the snapshot of the metrics cannot be written; the next start reads the log again", "error", err)
+// written is how writing a snapshot ended.
+type written struct {
+	at  events.Position // that the snapshot shows
+	err error
+}
+
+// noteSnapshot keeps what the last snapshot shows. Meanwhile another board may
+// answer, which that snapshot does not show.
+func (f *follower) noteSnapshot(ctx context.Context, end written) {
+	if end.err != nil {
+		f.config.Logger.ErrorContext(ctx, "the snapshot of the metrics cannot be written; the next start reads the log again", "error", end.err)
 		return
 	}
-	f.snapshot = f.live.Load().at()
+	f.snapshot = end.at
 }
 
 // catchUp folds what the log has beyond the board. It pauses after each batch for

@@ -87,12 +87,12 @@ func freezeAll(chunks []bool, frozen bool) {
 }
 
 // write puts a snapshot in the place of the file at path, in one step.
-func (b *board) write(path string) error {
+func (b *board) write(path string) (events.Position, error) {
 	p := b.freeze()
 	defer b.thaw()
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+half)
 	if err != nil {
-		return err
+		return p.position, err
 	}
 	defer os.Remove(file.Name()) // there is none once it was renamed
 	err = p.encode(file, b.layout)
@@ -100,16 +100,16 @@ func (b *board) write(path string) error {
 		err = file.Sync()
 	}
 	if err = errors.Join(err, file.Close()); err != nil {
-		return err
+		return p.position, err
 	}
 	if err := os.Rename(file.Name(), path); err != nil {
-		return err
+		return p.position, err
 	}
 	folder, err := os.Open(filepath.Dir(path))
 	if err != nil {
-		return err
+		return p.position, err
 	}
-	return errors.Join(folder.Sync(), folder.Close())
+	return p.position, errors.Join(folder.Sync(), folder.Close())
 }
 
 // encoder writes numbers and hashes what it wrote.

@@ -19,6 +19,9 @@ const (
 	defaultReplayed = 10_000
 	maxReplayed     = 1_000_000
 	defaultPeriod   = 7 * 24 * time.Hour
+	// maxReplayBytes bounds the metrics of each set in memory, beside those of the
+	// server itself. Beyond it they are unknown, and the report says so.
+	maxReplayBytes = 512 << 20
 )
 
 // historyStore is the log that decisions are replayed from, with logStore's Head.
@@ -164,6 +167,7 @@ func (s *Server) replay(k *call, p period, draft *rules.Set) error {
 	defer cancel()
 	report, err := backtest.Replay(ctx, backtest.Config{
 		Log: s.config.Store, Sets: s.config.Rules.Set, Draft: draft, From: p.From, To: p.To, Action: p.Action, Limit: p.Limit,
+		MaxBytes: maxReplayBytes,
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &Error{
