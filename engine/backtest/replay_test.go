@@ -363,4 +363,15 @@ func TestAReplayNeedsALogAndSets(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want that it was cancelled", err)
 	}
+	// Not only between two reads of the log: a decision may take long.
+	inTheMiddle, stop := context.WithCancel(t.Context())
+	set := compiled(t, 1, countRules)
+	log = append(log, decided(t, events.Position{Epoch: 5, Seq: 2}, "", 0), decided(t, events.Position{Epoch: 5, Seq: 3}, "", 0))
+	_, err = backtest.Replay(inTheMiddle, backtest.Config{Log: log, Sets: func(context.Context, int) (*rules.Set, error) {
+		stop()
+		return set, nil
+	}})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled after the first decision: %v", err)
+	}
 }
