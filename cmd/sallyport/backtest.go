@@ -73,6 +73,7 @@ type replayed struct {
 	NoLists      int            `json:"noLists"`
 	Unready      map[string]int `json:"unready"`
 
+	LetPass  backtest.BeforeNow    `json:"letPass"`
 	Outcomes []backtest.Change     `json:"outcomes"`
 	Rules    []backtest.RuleReport `json:"rules"`
 	First    []struct {
@@ -277,6 +278,11 @@ func (p pen) report(r *replayed) {
 		rows = append(rows, []string{"  " + string(c.From), string(c.To), strconv.Itoa(c.Count), mark})
 	}
 	p.table([]string{"  THEN", "NOW", "DECISIONS", ""}, rows)
+	if r.LetPass.Before+r.LetPass.Now > 0 {
+		p.line("")
+		p.line("  This is what the rules said. People who could not be challenged were let pass %s then, %s now.",
+			plural(r.LetPass.Before, "time", "times"), plural(r.LetPass.Now, "time", "times"))
+	}
 	rows = nil
 	for _, rule := range r.Rules {
 		change := ""

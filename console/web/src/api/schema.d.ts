@@ -350,7 +350,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Publishes the definition of an older set as the next one. Needs nobody's approval. */
+        /** Publishes the definition of an older set as the next one, unless the set in force has the same. Needs nobody's approval. */
         post: operations["rulesRollback"];
         delete?: never;
         options?: never;
@@ -622,7 +622,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Deletes a list with its items. 409 while the set in force tests it. */
+        /** Deletes a list with its items. 409 while the set in force declares it. */
         post: operations["listsDrop"];
         delete?: never;
         options?: never;
@@ -825,6 +825,8 @@ export interface components {
                 /** @description string, number, boolean or RFC 3339 time */
                 value?: unknown;
                 doc?: string;
+                /** @description what was sent of a value that is unknown all the same, such as a string; never its content */
+                sent?: string;
             }[];
             steps: components["schemas"]["Step"][];
         };
@@ -931,6 +933,16 @@ export interface components {
             /** @description the set in force declares it */
             used: boolean;
         };
+        ChangedList: components["schemas"]["List"] & {
+            /** @description items that were not there */
+            added: number;
+            /** @description items that were there with another note or expiry */
+            changed: number;
+            /** @description items that were there just so */
+            unchanged: number;
+            /** @description items that are gone */
+            removed: number;
+        };
         ListPage: {
             list: components["schemas"]["List"];
             /** @description after, for the next page; absent on the last */
@@ -946,6 +958,8 @@ export interface components {
                  * @description absent: never
                  */
                 expires?: string;
+                /** @description it counts no more */
+                expired?: boolean;
             }[];
         };
         Explained: {
@@ -999,6 +1013,8 @@ export interface components {
                 /** @description string, number, boolean or RFC 3339 time */
                 value?: unknown;
                 doc?: string;
+                /** @description what was sent of a value that is unknown all the same, such as a string; never its content */
+                sent?: string;
             }[];
         };
         Report: {
@@ -1089,6 +1105,8 @@ export interface components {
             note?: string;
             /** Format: date-time */
             publishedAt: string;
+            /** @description nothing was published: this set is in force and has the same definition */
+            unchanged?: boolean;
         };
         RuleSet: components["schemas"]["RuleSetHead"] & {
             definition: components["schemas"]["Definition"];
@@ -2159,7 +2177,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List"];
+                    "application/json": components["schemas"]["ChangedList"];
                 };
             };
             400: components["responses"]["Error"];
@@ -2196,7 +2214,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List"];
+                    "application/json": components["schemas"]["ChangedList"];
                 };
             };
             400: components["responses"]["Error"];
@@ -2227,7 +2245,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List"];
+                    "application/json": components["schemas"]["ChangedList"];
                 };
             };
             400: components["responses"]["Error"];
