@@ -240,7 +240,8 @@ func TestCommands(t *testing.T) {
 		if !regexp.MustCompile(`\d+`).MatchString(number) {
 			t.Errorf("the number of the set is missing: %q", number)
 		}
-		_, problems := run(t, 1, "rules", "apply", "--base", "0", write(t, exported))
+		changed := strings.Replace(exported, "code: gift", "code: present", 1)
+		_, problems := run(t, 1, "rules", "apply", "--base", "1", write(t, changed))
 		mentions(t, problems, "changed")
 	})
 	t.Run("operators are invited with a link", func(t *testing.T) {
