@@ -19,7 +19,7 @@ func TestOnlyMethodsThatTheRuleAcceptsProveAnAction(t *testing.T) {
 	d := w.Enrolled("anna", ceremonytest.Synced)
 
 	refusing := w.Track("anna", events.StateChallengeRequired, "", accepting(events.MethodSecurityKey))
-	_, err := w.RP.BeginStepUp(t.Context(), refusing, true)
+	_, err := w.RP.BeginStepUp(t.Context(), refusing, ceremonies.Ask{Shown: true})
 	wantRefused(t, err, ceremonies.CodeInvalidRequest, ceremonies.ReasonMethodRefused)
 	if state := w.State(refusing.Action); state != events.StateChallengeRequired {
 		t.Errorf("the action became %s", state)

@@ -1,11 +1,13 @@
 package ceremonies
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
@@ -16,11 +18,17 @@ import (
 
 // EnrolOptions are the wishes of the client that registers a passkey.
 type EnrolOptions struct {
+	// Method is PASSKEY or SECURITY_KEY; "" means PASSKEY.
+	Method events.Method
 	// Username and DisplayName are shown by the person's device; empty means what
 	// the application told with its actions.
 	Username, DisplayName string
 	// Attachment is "platform" or "cross-platform"; nil means any.
 	Attachment *string
+	// Conditional is set where the browser may create the passkey without asking,
+	// straight after a sign-in (WebAuthn L3, section 5.1.3.1). Nobody needs to be
+	// present then.
+	Conditional bool
 }
 
 // Enrolment is a begun registration.
@@ -30,7 +38,7 @@ type Enrolment struct {
 	Expires   time.Time // an answer after this time is refused
 }
 
-// Enrolled is a registered passkey.
+// Enrolled is a new authenticator.
 type Enrolled struct {
 	Authenticator Authenticator
 	Account       Account // with the new authenticator
@@ -38,24 +46,36 @@ type Enrolled struct {
 	State         events.ActionState // of the action: enrolling does not change it
 	Token         string             // renewed, see Proof
 	Grant         Grant              // what Token says
+	// RecoveryCodes are the person's first ones, where FinishEnrolment was asked for
+	// them. They are shown now or never.
+	RecoveryCodes []string
 }
 
-// MayEnrol says whether the person may register a passkey now, nil or a
-// RefusedError. Enrolling never replaces proving: the grant must carry
-// add:authenticators, and beyond that
+// MayEnrol says whether the person may add an authenticator of a method now, nil or
+// a RefusedError. Enrolling never replaces proving:
 //
-//   - a person without any authenticator may, unless the action was blocked,
-//     failed, or waits for a proof;
+//   - a proof for exactly that allows it once, for PermitTTL;
+//   - a person without any authenticator may, with a token for that, unless the
+//     action was blocked, failed, or waits for a proof;
 //   - everybody else must have proven this very action within EnrolmentWindow,
 //     and the backend must have tracked it with the scope add:authenticators.
-func (rp *RelyingParty) MayEnrol(grant Grant, account Account, action Action) error {
-	if !grant.Allows(ScopeAdd) {
-		return refuse(CodeInvalidToken, ReasonScopeMissing, nil)
+//
+// Subject is what the permit must be for: the method, or for EMAIL_OTP the address.
+func (rp *RelyingParty) MayEnrol(grant Grant, account Account, action Action, method events.Method, subject string) error {
+	if !rp.Offers(method) || method == events.MethodRecoveryCode {
+		return refuse(CodeInvalidRequest, ReasonMethodDisabled, nil)
 	}
 	switch action.State {
 	case events.StateBlock, events.StateChallengeFailed, events.StateReviewFailed:
 		return refuse(CodeInvalidRequest, ReasonBlocked, nil)
-	case events.StateChallengeRequired:
+	}
+	if rp.permitted(grant, method, subject) && !account.Outlived(action) {
+		return nil
+	}
+	if !grant.Allows(ScopeAdd) {
+		return refuse(CodeInvalidToken, ReasonScopeMissing, nil)
+	}
+	if action.State == events.StateChallengeRequired {
 		return refuse(CodeInvalidRequest, ReasonProofMissing, nil)
 	}
 	if len(account.Authenticators) == 0 {
@@ -68,6 +88,14 @@ func (rp *RelyingParty) MayEnrol(grant Grant, account Account, action Action) er
 		return refused
 	}
 	return nil
+}
+
+// permitted reports whether the grant's last proof was for this enrolment.
+func (rp *RelyingParty) permitted(grant Grant, method events.Method, subject string) bool {
+	if method == events.MethodEmailOTP {
+		return grant.Permit.allows(ForEmail, subject, rp.now())
+	}
+	return grant.Permit.allows(ForAdding, string(method), rp.now())
 }
 
 // proven refuses an action that was not proven, or by somebody who had the user's
@@ -84,10 +112,11 @@ func (rp *RelyingParty) proven(account Account, action Action) *RefusedError {
 	return nil
 }
 
-// BeginEnrolment asks the person's device for a new passkey. See MayEnrol for
-// who may.
+// BeginEnrolment asks the person's device for a new passkey or security key. See
+// MayEnrol for who may.
 func (rp *RelyingParty) BeginEnrolment(ctx context.Context, grant Grant, options EnrolOptions) (Enrolment, error) {
-	account, action, err := rp.mayEnrol(ctx, grant)
+	method := cmp.Or(options.Method, events.MethodPasskey)
+	account, action, err := rp.mayEnrol(ctx, grant, method, string(method))
 	if err != nil {
 		return Enrolment{}, err
 	}
@@ -98,23 +127,33 @@ func (rp *RelyingParty) BeginEnrolment(ctx context.Context, grant Grant, options
 	user.name = clip(first(options.Username, user.name))
 	user.display = clip(first(options.DisplayName, account.DisplayName, user.name))
 	selection := rp.library.Config.AuthenticatorSelection
+	selection.UserVerification = rp.verificationFor(action, method)
 	if options.Attachment != nil {
 		selection.AuthenticatorAttachment = protocol.AuthenticatorAttachment(*options.Attachment)
 		if selection.AuthenticatorAttachment != protocol.Platform && selection.AuthenticatorAttachment != protocol.CrossPlatform {
 			return Enrolment{}, refuse(CodeInvalidRequest, ReasonBadAttachment, nil)
 		}
 	}
-	challenge, err := rp.challenge(Registration, ForEnrolment, action, false)
+	if method == events.MethodSecurityKey {
+		// A second factor needs no place on the key, of which it has few.
+		selection.AuthenticatorAttachment = protocol.CrossPlatform
+		selection.RequireResidentKey, selection.ResidentKey = protocol.ResidentKeyNotRequired(), protocol.ResidentKeyRequirementDiscouraged
+	}
+	challenge, err := rp.challenge(Registration, method, action, about{purpose: ForEnrolment}, rp.ttl)
 	if err != nil {
 		return Enrolment{}, err
 	}
-	creation, data, err := rp.library.BeginRegistration(user,
+	mediation := protocol.MediationDefault
+	if options.Conditional {
+		mediation = protocol.MediationConditional
+	}
+	creation, data, err := rp.library.BeginMediatedRegistration(user, mediation,
 		webauthn.WithAuthenticatorSelection(selection),
-		webauthn.WithCredentialParameters(algorithms()),
+		webauthn.WithCredentialParameters(rp.algorithms),
 		webauthn.WithExclusions(webauthn.Credentials(user.credentials).CredentialDescriptors()),
 		webauthn.WithExtensions(webauthn.WithExtensionCredProps()),
 		func(o *protocol.PublicKeyCredentialCreationOptions) error {
-			o.Challenge = challengeFor(challenge.Nonce, challenge.Digest)
+			o.Challenge = challenge.Value
 			return nil
 		})
 	if err != nil {
@@ -128,7 +167,7 @@ func (rp *RelyingParty) BeginEnrolment(ctx context.Context, grant Grant, options
 	}
 	return Enrolment{
 		Challenge: challenge.ID, Expires: challenge.Expires,
-		Options: creationOptions(creation.Response, account.Handle),
+		Options: rp.creationOptions(creation.Response, account.Handle),
 	}, nil
 }
 
@@ -147,12 +186,15 @@ func (rp *RelyingParty) FinishEnrolment(ctx context.Context, grant Grant, id eve
 	if err != nil {
 		return Enrolled{}, err
 	}
-	account, action, err := rp.mayEnrol(ctx, grant)
+	account, action, err := rp.mayEnrol(ctx, grant, challenge.Method, string(challenge.Method))
 	if err != nil {
 		if errors.As(err, &refused) {
 			return Enrolled{}, rp.fail(ctx, challenge, client, refused)
 		}
 		return Enrolled{}, err
+	}
+	if refused := challenge.is(Registration, ForEnrolment); refused != nil {
+		return Enrolled{}, rp.fail(ctx, challenge, client, refused)
 	}
 	data, err := challenge.readSession()
 	if err != nil {
@@ -162,32 +204,67 @@ func (rp *RelyingParty) FinishEnrolment(ctx context.Context, grant Grant, id eve
 	if err != nil {
 		return Enrolled{}, err
 	}
-	credential, refused := rp.verifyAttestation(challenge, data, user, answer)
+	credential, refused := rp.verifyAttestation(data, user, answer)
 	if refused != nil {
 		return Enrolled{}, rp.fail(ctx, challenge, client, refused)
 	}
-	now := rp.now()
-	authenticator, err := rp.authenticator(account, credential, client, now)
+	attested := rp.attestation.trusts(*credential, rp.library.Config)
+	if rp.attestation.Required && attested != nil {
+		return Enrolled{}, rp.fail(ctx, challenge, client, refuse(CodeInvalidCredential, ReasonUnattested, attested))
+	}
+	authenticator, err := rp.passkey(challenge, credential, client)
 	if err != nil {
 		return Enrolled{}, err
 	}
-	result, err := rp.store.Finish(ctx, Outcome{
-		Challenge: challenge, New: &authenticator, OnlyFirst: len(account.Authenticators) == 0, At: now,
-		Events: func(state events.ActionState, tries int) ([]events.Draft, error) {
-			return enrolmentEvents(challenge, authenticator, client, state, now)
-		},
-	})
-	if err != nil {
+	authenticator.Attested = attested == nil
+	return rp.enrol(ctx, grant, account, action, challenge, authenticator, client)
+}
+
+// enrol adds a new authenticator under a challenge that was taken and answered
+// rightly. The person's first one is added only while it is the first.
+func (rp *RelyingParty) enrol(ctx context.Context, grant Grant, account Account, action Action, challenge Challenge, authenticator Authenticator, client Client) (Enrolled, error) {
+	now := rp.now()
+	outcome := Outcome{
+		Challenge: challenge, New: &authenticator, OnlyFirst: len(account.Authenticators) == 0, At: now, Tries: math.MaxInt32,
+		Counted: challenge.Method != events.MethodPasskey && challenge.Method != events.MethodSecurityKey,
+	}
+	if outcome.Counted {
+		outcome.Meters = ofUser(rp.guessing(account.User, client))
+	}
+	enrolled := Enrolled{Action: grant.Action}
+	if rp.permitted(grant, authenticator.Method, first(authenticator.Email, string(authenticator.Method))) {
+		outcome.Permit, outcome.PermitExpires = grant.Permit.ID, grant.Permit.Expires
+	}
+	if grant.Use == UsePage && outcome.OnlyFirst && rp.Offers(events.MethodRecoveryCode) {
+		// Whoever loses their first and only way needs another, so they come with it.
+		// Apps' own pages, which would not show them, ask for them on the account page.
+		var err error
+		if enrolled.RecoveryCodes, err = rp.newCodes(&outcome, account.User, action.ActionID, now); err != nil {
+			return Enrolled{}, err
+		}
+	}
+	outcome.Events = func(state events.ActionState, _ int) ([]events.Draft, error) {
+		return enrolmentEvents(challenge, authenticator, client, state, now, len(outcome.Codes))
+	}
+	result, err := rp.store.Finish(ctx, outcome)
+	switch {
+	case errors.Is(err, ErrSpent):
+		return Enrolled{}, refuse(CodeInvalidRequest, ReasonPermitUsed, err)
+	case err != nil:
 		return Enrolled{}, fmt.Errorf("record enrolment: %w", refusal(err))
 	}
-	account.Authenticators = append(account.Authenticators, authenticator)
-	enrolled := Enrolled{Authenticator: authenticator, Account: account, Action: grant.Action, State: result.State}
-	enrolled.Token, enrolled.Grant, err = rp.renew(grant, account, action)
+	account, err = rp.store.Account(ctx, account.User)
+	if err != nil {
+		return Enrolled{}, fmt.Errorf("read account: %w", err)
+	}
+	enrolled.Authenticator, enrolled.Account, enrolled.State = authenticator, account, result.State
+	rp.notifyAdded(ctx, account, action, authenticator)
+	enrolled.Token, enrolled.Grant, err = rp.renew(grant, account, action, Permit{})
 	return enrolled, err
 }
 
 // mayEnrol reads what MayEnrol needs and asks it.
-func (rp *RelyingParty) mayEnrol(ctx context.Context, grant Grant) (Account, Action, error) {
+func (rp *RelyingParty) mayEnrol(ctx context.Context, grant Grant, method events.Method, subject string) (Account, Action, error) {
 	account, err := rp.account(ctx, grant)
 	if err != nil {
 		return Account{}, Action{}, err
@@ -196,7 +273,7 @@ func (rp *RelyingParty) mayEnrol(ctx context.Context, grant Grant) (Account, Act
 	if err != nil {
 		return Account{}, Action{}, err
 	}
-	return account, action, rp.MayEnrol(grant, account, action)
+	return account, action, rp.MayEnrol(grant, account, action, method, subject)
 }
 
 func parseAttestation(response []byte) (*protocol.ParsedCredentialCreationData, *RefusedError) {
@@ -210,14 +287,11 @@ func parseAttestation(response []byte) (*protocol.ParsedCredentialCreationData, 
 	return answer, nil
 }
 
-// verifyAttestation is WebAuthn L3, section 7.1. Attestation statements are
-// neither asked for nor believed.
-func (rp *RelyingParty) verifyAttestation(challenge Challenge, data webauthn.SessionData, user *person,
+// verifyAttestation is WebAuthn L3, section 7.1, but for what the attestation is
+// worth: see Attestation.
+func (rp *RelyingParty) verifyAttestation(data webauthn.SessionData, user *person,
 	answer *protocol.ParsedCredentialCreationData,
 ) (*webauthn.Credential, *RefusedError) {
-	if refused := challenge.is(Registration, ForEnrolment); refused != nil {
-		return nil, refused
-	}
 	credential, err := rp.library.CreateCredential(user, data, answer)
 	if err == nil {
 		return credential, nil
@@ -234,28 +308,37 @@ func (rp *RelyingParty) verifyAttestation(challenge Challenge, data webauthn.Ses
 	return nil, refuse(CodeInvalidCredential, reason, err)
 }
 
-// authenticator is the record of a new passkey.
-func (rp *RelyingParty) authenticator(account Account, credential *webauthn.Credential, client Client, now time.Time) (Authenticator, error) {
+// passkey is the record of a new passkey or security key.
+func (rp *RelyingParty) passkey(challenge Challenge, credential *webauthn.Credential, client Client) (Authenticator, error) {
 	raw, err := json.Marshal(credential)
 	if err != nil {
 		return Authenticator{}, fmt.Errorf("write credential: %w", err)
 	}
+	a, err := rp.newAuthenticator(challenge, client)
+	if err != nil {
+		return Authenticator{}, err
+	}
+	a.CredentialID, a.Credential, a.AAGUID = credential.ID, raw, uuidText(credential.Authenticator.AAGUID)
+	a.Synced, a.BackedUp = credential.Flags.BackupEligible, credential.Flags.BackupState
+	a.Attachment, a.SignCount = string(credential.Authenticator.Attachment), credential.Authenticator.SignCount
+	a.Name = rp.providers.nameFor(a.AAGUID, a.Attachment, a.Method)
+	return a, nil
+}
+
+// newAuthenticator is what every new authenticator has.
+func (rp *RelyingParty) newAuthenticator(challenge Challenge, client Client) (Authenticator, error) {
 	id := make([]byte, idBytes)
 	if _, err := io.ReadFull(rp.random, id); err != nil {
 		return Authenticator{}, fmt.Errorf("read random bytes: %w", err)
 	}
-	aaguid := uuidText(credential.Authenticator.AAGUID)
-	attachment := string(credential.Authenticator.Attachment)
 	return Authenticator{
-		ID: events.AuthenticatorID(randomName(id)), User: account.User, Method: events.MethodPasskey,
-		Name: rp.providers.name(aaguid, attachment), CredentialID: credential.ID, Credential: raw, AAGUID: aaguid,
-		Synced: credential.Flags.BackupEligible, BackedUp: credential.Flags.BackupState, Attachment: attachment,
-		SignCount: credential.Authenticator.SignCount, UserAgent: client.UserAgent, DeviceID: client.DeviceID, CreatedAt: now,
+		ID: events.AuthenticatorID(randomName(id)), User: challenge.Action.User, Method: challenge.Method,
+		UserAgent: client.UserAgent, DeviceID: client.DeviceID, CreatedAt: rp.now(), EnrolledFor: challenge.Action,
 	}, nil
 }
 
 // enrolmentEvents are the end of the ceremony and the new authenticator.
-func enrolmentEvents(challenge Challenge, authenticator Authenticator, client Client, state events.ActionState, now time.Time) ([]events.Draft, error) {
+func enrolmentEvents(challenge Challenge, authenticator Authenticator, client Client, state events.ActionState, now time.Time, codes int) ([]events.Draft, error) {
 	record := challenge.record(events.KindCeremonySucceeded)
 	record.State, record.Authenticator = state, authenticator.ID
 	finished, err := events.NewDraft(record, client.personal(), now)
@@ -269,5 +352,13 @@ func enrolmentEvents(challenge Challenge, authenticator Authenticator, client Cl
 	if err != nil {
 		return nil, err
 	}
-	return []events.Draft{finished, added}, nil
+	drafts := []events.Draft{finished, added}
+	if codes > 0 {
+		renewed, err := events.NewDraft(&events.RecoveryCodesRenewed{ActionID: challenge.Action, Count: codes, By: events.ByPerson}, nil, now)
+		if err != nil {
+			return nil, err
+		}
+		drafts = append(drafts, renewed)
+	}
+	return drafts, nil
 }

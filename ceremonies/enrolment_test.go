@@ -42,7 +42,7 @@ func TestEnrolmentAddsAPasskey(t *testing.T) {
 			want := ceremonies.Authenticator{
 				User: "anna", Method: events.MethodPasskey, Name: "iCloud Keychain", CredentialID: d.Credential.ID,
 				AAGUID: "fbfc3007-154e-4ecc-8c0b-6e020557d7bd", Synced: bool(kind), BackedUp: bool(kind),
-				UserAgent: "Safari", DeviceID: "device-1", CreatedAt: w.Clock.Now(),
+				UserAgent: "Safari", DeviceID: "device-1", CreatedAt: w.Clock.Now(), EnrolledFor: grant.Action,
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("authenticator (-want +got):\n%s", diff)

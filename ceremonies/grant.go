@@ -33,6 +33,9 @@ func (u Use) valid() bool {
 const (
 	ScopeRead = "read:authenticators"
 	ScopeAdd  = "add:authenticators"
+	// ScopeAccount is our own: the hosted page shows the person's account, where each
+	// change asks for a proof of its own (redirectToSettings of the wire protocol).
+	ScopeAccount = "account"
 )
 
 // Grant is what a token says, once its signature, time and use were checked.
@@ -43,6 +46,24 @@ type Grant struct {
 	Scopes     string // space separated; add:authenticators allows enrolment
 	Generation int64
 	Expires    time.Time
+	Permit     Permit // what the last proof allows, zero for nothing
+}
+
+// PermitTTL is how long a proof allows the one change that it was for.
+const PermitTTL = 5 * time.Minute
+
+// Permit allows one change to how a person can prove themselves, once. It comes
+// from a proof for exactly that.
+type Permit struct {
+	ID      string    `json:"id"`
+	Purpose Purpose   `json:"purpose"`
+	Subject string    `json:"subject"`
+	Expires time.Time `json:"exp"`
+}
+
+// allows reports whether the permit is for a purpose and subject, and not over.
+func (p Permit) allows(purpose Purpose, subject string, now time.Time) bool {
+	return p.ID != "" && p.Purpose == purpose && p.Subject == subject && now.Before(p.Expires)
 }
 
 // Allows reports whether the grant carries a scope.

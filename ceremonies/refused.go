@@ -3,6 +3,7 @@ package ceremonies
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sallyport/sallyport/events"
 )
@@ -46,6 +47,18 @@ const (
 	ReasonWrongKind        = "wrong_kind"    // a registration where a proof was asked for, or the other way round
 	ReasonWrongPurpose     = "wrong_purpose" // the challenge was begun for something else
 
+	// Of codes and of changes.
+	ReasonLocked         = "locked"             // too many codes were wrong or sent; RefusedError.Until says how long
+	ReasonMethodDisabled = "method_disabled"    // this server does not offer the method
+	ReasonWrongCode      = "wrong_code"         // or one that is over
+	ReasonCodeUsed       = "code_used"          // a recovery code or a time step that has proven something already
+	ReasonPermitUsed     = "permit_used"        // the proof allowed one change, which was made
+	ReasonNoAddress      = "no_address"         // there is no address to send a code to
+	ReasonSendFailed     = "send_failed"        // the mail could not be handed over
+	ReasonUnattested     = "unattested"         // the attestation policy does not trust the authenticator
+	ReasonNotVerified    = "not_verified"       // the code to be claimed was not answered yet
+	ReasonLastFactor     = "last_authenticator" // the only one is not removed without a word
+
 	// Of verifying (WebAuthn L3, sections 7.1 and 7.2).
 	ReasonWrongType          = "wrong_type"
 	ReasonChallengeMismatch  = "challenge_mismatch"
@@ -68,6 +81,9 @@ const (
 	// Of Sweep.
 	ReasonTimeout     = "timeout"
 	ReasonInterrupted = "interrupted"
+
+	// Of Report: the browser said why nobody answered.
+	ReasonBrowser = "browser"
 )
 
 // RefusedError is a refusal: the person or the client did not get what they
@@ -79,10 +95,15 @@ type RefusedError struct {
 	Reason string
 	// State is the action's new state when the refusal changed it, "" otherwise.
 	State events.ActionState
+	// Until is when a locked account opens, with ReasonLocked; zero otherwise.
+	Until time.Time
 	// Err is the cause, possibly nil. Its text is the library's and not for people.
 	Err error
 
 	regressed events.AuthenticatorID // whose counter went back, see Outcome.Regressed
+	counted   bool                   // an Attempt counted the answer, see Outcome.Counted
+	user      events.UserID          // whose it turned out to be, of a challenge that was begun for nobody
+	browser   string                 // name of the browser's own error
 }
 
 // Error names the reason, and the cause for logs.
@@ -103,7 +124,18 @@ func refuse(code, reason string, err error) *RefusedError {
 // refusal turns the errors that a Store documents into refusals. Others are
 // faults and come back as they are.
 func refusal(err error) error {
+	var locked *LockedError
 	switch {
+	case errors.As(err, &locked):
+		refused := refuse(CodeTooManyRequests, ReasonLocked, err)
+		refused.Until = locked.Until
+		return refused
+	case errors.Is(err, ErrTries):
+		return refuse(CodeTooManyRequests, ReasonTriesUsedUp, err)
+	case errors.Is(err, ErrSpent):
+		return refuse(CodeInvalidRequest, ReasonCodeUsed, err)
+	case errors.Is(err, ErrNotVerified):
+		return refuse(CodeInvalidRequest, ReasonNotVerified, err)
 	case errors.Is(err, ErrNoAction):
 		return refuse(CodeInvalidToken, ReasonActionUnknown, err)
 	case errors.Is(err, ErrNotOpen):

@@ -1,6 +1,7 @@
 package ceremonies
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base32"
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"slices"
 	"time"
@@ -27,6 +29,10 @@ const (
 	DefaultChallengeTTL = 150 * time.Second
 	// DefaultTries is how many wrong answers fail an action.
 	DefaultTries = 5
+	// DefaultCodeTTL is how long a code that was sent is good.
+	DefaultCodeTTL = 10 * time.Minute
+	// maxNotices bounds notices that are being sent; one more is dropped and logged.
+	maxNotices = 32
 	// EnrolmentWindow is how long a proof allows enrolment.
 	EnrolmentWindow = 15 * time.Minute
 	// MaxAnswer is the longest answer of a client that is read, in bytes.
@@ -56,32 +62,85 @@ const (
 	AcceptSignCountRegress
 )
 
-// Config describes the relying party. ID, Name, Origins and Tenant are required.
+// BackupPolicy says what to do when a passkey that was bound to its device says
+// that it can be synced now. The specification does not let the flag change
+// (WebAuthn L3, section 7.2, step 17), but providers that begin to sync do change it.
+type BackupPolicy int
+
+const (
+	// AcceptNewlySynced accepts the proof, records it, and the passkey is a synced one
+	// to rules from then on. It is the default.
+	AcceptNewlySynced BackupPolicy = iota
+	// RefuseNewlySynced refuses the proof.
+	RefuseNewlySynced
+)
+
+// Config describes the relying party. ID, Name, Origins, Tenant and Key are required.
 type Config struct {
-	ID           string           // relying party id: the domain that passkeys belong to; changing it loses them all
-	Name         string           // what a person's device shows
-	Origins      []string         // exact origins whose pages may run ceremonies, scheme and port included
-	Tenant       string           // goes into every statement
+	ID      string   // relying party id: the domain that passkeys belong to; changing it loses them all
+	Name    string   // what a person's device shows
+	Origins []string // exact origins whose pages may run ceremonies, scheme and port included
+	// AppOrigins are those of native apps, such as android:apk-key-hash:…, compared
+	// exactly.
+	AppOrigins []string
+	// TopOrigins are the origins whose pages may run a ceremony in a frame of another
+	// origin. Empty refuses every such ceremony.
+	TopOrigins []string
+	Tenant     string // goes into every statement
+	// Key makes the keys of codes and secrets, at least MinKeyBytes. Another key makes
+	// recovery codes and authenticator apps useless.
+	Key []byte
+	// Methods are the methods that may be enrolled and prove; nil means all that work
+	// here: MethodEmailOTP needs a Mailer.
+	Methods []events.Method
+	// UserVerification is what passkeys are asked for where neither the action nor its
+	// rule says: required, preferred or discouraged. "" means required. Security keys
+	// are asked for no more than preferred unless an action or a rule says required.
+	UserVerification string
+	// Attestation says which makes of authenticators may register.
+	Attestation Attestation
+	// Algorithms are the signatures that may register, as COSE numbers, the preferred
+	// one first. nil means ES256, EdDSA and RS256.
+	Algorithms []int
+	Hints      []string        // which authenticators browsers should suggest: security-key, client-device, hybrid
+	SignCount  SignCountPolicy // zero refuses a regress
+	Backup     BackupPolicy    // zero accepts a passkey that became synced
+	Limits     Limits          // zero means DefaultLimits
+	Mailer     Mailer          // nil: no codes and no notices by mail
+	Log        *slog.Logger    // told about mails that could not be sent; nil discards
+
 	ChallengeTTL time.Duration    // 0 means DefaultChallengeTTL
+	CodeTTL      time.Duration    // of codes that are sent; 0 means DefaultCodeTTL
 	Tries        int              // 0 means DefaultTries
-	SignCount    SignCountPolicy  // zero refuses a regress
 	Now          func() time.Time // nil means time.Now
-	Rand         io.Reader        // nonces and ids; nil means crypto/rand
+	Rand         io.Reader        // nonces, ids and codes; nil means crypto/rand
 }
 
 // RelyingParty runs ceremonies. Its methods may be called concurrently.
 type RelyingParty struct {
 	id, name, tenant string
 	origins          []string
-	ttl              time.Duration
+	topOrigins       []string
+	methods          []events.Method
+	verification     protocol.UserVerificationRequirement
+	attestation      Attestation
+	algorithms       []protocol.CredentialParameter
+	hints            []string
+	ttl, codeTTL     time.Duration
 	tries            int
 	signCount        SignCountPolicy
+	backup           BackupPolicy
+	limits           Limits
 	now              func() time.Time
 	random           io.Reader
 	library          *webauthn.WebAuthn
-	providers        providers
+	providers        *Providers
+	vault            vault
 	store            Store
 	tokens           *Tokens
+	mailer           Mailer
+	log              *slog.Logger
+	notices          chan struct{} // holds a token for each notice that is being sent
 }
 
 // New checks the configuration.
@@ -93,19 +152,16 @@ func New(config Config, store Store, tokens *Tokens) (*RelyingParty, error) {
 		return nil, errors.New("relying party: id, name and tenant are required")
 	case len(config.Origins) == 0:
 		return nil, errors.New("relying party: there is no origin")
-	case config.ChallengeTTL < 0 || config.Tries < 0:
-		return nil, errors.New("relying party: challenge time and tries cannot be negative")
+	case config.ChallengeTTL < 0 || config.CodeTTL < 0 || config.Tries < 0:
+		return nil, errors.New("relying party: times of challenges and tries cannot be negative")
 	}
 	rp := &RelyingParty{
 		id: config.ID, name: config.Name, tenant: config.Tenant, origins: slices.Clone(config.Origins),
-		ttl: config.ChallengeTTL, tries: config.Tries, signCount: config.SignCount,
-		now: config.Now, random: config.Rand, store: store, tokens: tokens,
-	}
-	if rp.ttl == 0 {
-		rp.ttl = DefaultChallengeTTL
-	}
-	if rp.tries == 0 {
-		rp.tries = DefaultTries
+		topOrigins: slices.Clone(config.TopOrigins), attestation: config.Attestation, hints: append([]string{}, config.Hints...),
+		ttl: cmp.Or(config.ChallengeTTL, DefaultChallengeTTL), codeTTL: cmp.Or(config.CodeTTL, DefaultCodeTTL),
+		tries: cmp.Or(config.Tries, DefaultTries), signCount: config.SignCount, backup: config.Backup,
+		limits: cmp.Or(config.Limits, DefaultLimits), now: config.Now, random: config.Rand, store: store, tokens: tokens,
+		mailer: config.Mailer, log: config.Log, notices: make(chan struct{}, maxNotices),
 	}
 	if rp.now == nil {
 		rp.now = time.Now
@@ -113,15 +169,37 @@ func New(config Config, store Store, tokens *Tokens) (*RelyingParty, error) {
 	if rp.random == nil {
 		rp.random = rand.Reader
 	}
-	timeout := webauthn.TimeoutConfig{Timeout: rp.ttl / 5 * 4, TimeoutUVD: rp.ttl / 5 * 4}
+	if rp.log == nil {
+		rp.log = slog.New(slog.DiscardHandler)
+	}
+	if err := rp.limits.check(); err != nil {
+		return nil, err
+	}
 	var err error
+	if rp.verification, err = verification(cmp.Or(config.UserVerification, string(protocol.VerificationRequired))); err != nil {
+		return nil, err
+	}
+	if rp.methods, err = enabled(config.Methods, config.Mailer); err != nil {
+		return nil, err
+	}
+	if rp.algorithms, err = algorithms(config.Algorithms); err != nil {
+		return nil, err
+	}
+	if rp.vault, err = newVault(config.Key); err != nil {
+		return nil, fmt.Errorf("relying party: %w", err)
+	}
+	if err := rp.attestation.check(); err != nil {
+		return nil, err
+	}
+	timeout := webauthn.TimeoutConfig{Timeout: rp.ttl / 5 * 4, TimeoutUVD: rp.ttl / 5 * 4}
 	rp.library, err = webauthn.New(&webauthn.Config{
-		RPID: config.ID, RPDisplayName: config.Name, RPOrigins: rp.origins,
-		AttestationPreference: protocol.PreferNoAttestation,
+		RPID: config.ID, RPDisplayName: config.Name, RPOrigins: rp.origins, RPOpaqueOrigins: config.AppOrigins,
+		RPTopOrigins: rp.topOrigins, RPAllowCrossOrigin: len(rp.topOrigins) > 0,
+		AttestationPreference: rp.attestation.preference(),
 		AuthenticatorSelection: protocol.AuthenticatorSelection{
 			RequireResidentKey: protocol.ResidentKeyRequired(),
 			ResidentKey:        protocol.ResidentKeyRequirementRequired,
-			UserVerification:   protocol.VerificationRequired,
+			UserVerification:   rp.verification,
 		},
 		// The library's clock is never asked: a challenge ends by our own.
 		Timeouts: webauthn.TimeoutsConfig{Login: timeout, Registration: timeout},
@@ -131,11 +209,83 @@ func New(config Config, store Store, tokens *Tokens) (*RelyingParty, error) {
 	if err != nil {
 		return nil, fmt.Errorf("relying party: %w", err)
 	}
-	if rp.providers, err = loadProviders(); err != nil {
+	if rp.providers, err = LoadProviders(); err != nil {
 		return nil, err
 	}
 	return rp, nil
 }
+
+// verification reads a requirement of user verification (WebAuthn L3, section 5.8.6).
+func verification(word string) (protocol.UserVerificationRequirement, error) {
+	switch r := protocol.UserVerificationRequirement(word); r {
+	case protocol.VerificationRequired, protocol.VerificationPreferred, protocol.VerificationDiscouraged:
+		return r, nil
+	}
+	return "", fmt.Errorf("relying party: user verification is required, preferred or discouraged, not %q", word)
+}
+
+// verificationFor is what a ceremony asks for. An action's word that this version
+// does not know is taken for the strictest.
+func (rp *RelyingParty) verificationFor(action Action, method events.Method) protocol.UserVerificationRequirement {
+	if action.UserVerification != "" {
+		if r, err := verification(action.UserVerification); err == nil {
+			return r
+		}
+		return protocol.VerificationRequired
+	}
+	if method == events.MethodSecurityKey && rp.verification == protocol.VerificationRequired {
+		return protocol.VerificationPreferred // many have no PIN; they prove possession
+	}
+	return rp.verification
+}
+
+// known are the methods that this package proves, the strongest first.
+var known = []events.Method{
+	events.MethodPasskey, events.MethodSecurityKey, events.MethodAuthenticatorApp, events.MethodEmailOTP, events.MethodRecoveryCode,
+}
+
+// enabled checks a list of methods. Nil is all that work.
+func enabled(wanted []events.Method, mailer Mailer) ([]events.Method, error) {
+	if wanted == nil {
+		return slices.DeleteFunc(slices.Clone(known), func(m events.Method) bool { return m == events.MethodEmailOTP && mailer == nil }), nil
+	}
+	for _, m := range wanted {
+		switch {
+		case !slices.Contains(known, m):
+			return nil, fmt.Errorf("relying party: %q is no method", m)
+		case m == events.MethodEmailOTP && mailer == nil:
+			return nil, errors.New("relying party: codes by e-mail need a way to send them")
+		}
+	}
+	if !slices.Contains(wanted, events.MethodPasskey) {
+		return nil, errors.New("relying party: passkeys cannot be left out")
+	}
+	return slices.DeleteFunc(slices.Clone(known), func(m events.Method) bool { return !slices.Contains(wanted, m) }), nil
+}
+
+// Methods are the methods that may be enrolled and prove, the strongest first.
+func (rp *RelyingParty) Methods() []events.Method { return slices.Clone(rp.methods) }
+
+// Offers reports whether a method may be enrolled and prove.
+func (rp *RelyingParty) Offers(m events.Method) bool { return slices.Contains(rp.methods, m) }
+
+// Vouching are the authenticators that may prove an action here: see
+// Account.Vouching, less those of methods that are not offered any more.
+func (rp *RelyingParty) Vouching(account Account, action Action) []Authenticator {
+	return slices.DeleteFunc(account.Vouching(action), func(a Authenticator) bool { return !rp.Offers(a.Method) })
+}
+
+// Changing are the authenticators that may prove a change to themselves and the
+// others: every one that the person has, of a method that the action accepts.
+func (rp *RelyingParty) Changing(account Account, action Action) []Authenticator {
+	if account.Outlived(action) {
+		return nil
+	}
+	return slices.DeleteFunc(account.usable(), func(a Authenticator) bool { return !rp.Offers(a.Method) || !action.accepts(a.Method) })
+}
+
+// Providers names the makes of passkeys.
+func (rp *RelyingParty) Providers() *Providers { return rp.providers }
 
 // ID is the relying party id: the domain that the passkeys belong to.
 func (rp *RelyingParty) ID() string { return rp.id }
@@ -260,7 +410,8 @@ func (rp *RelyingParty) Sweep(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// begin stores a challenge and its event.
+// begin stores a challenge and its event. The event of one that is begun for nobody
+// stays out of the trail.
 func (rp *RelyingParty) begin(ctx context.Context, challenge Challenge) error {
 	event, err := events.NewDraft(challenge.record(events.KindCeremonyBegun), nil, challenge.BegunAt)
 	if err != nil {
@@ -297,16 +448,22 @@ func (rp *RelyingParty) take(ctx context.Context, grant Grant, id events.Challen
 // proof counts against the action; a wrong registration does not.
 func (rp *RelyingParty) fail(ctx context.Context, challenge Challenge, client Client, refused *RefusedError) error {
 	tries := rp.tries
-	if challenge.Purpose != ForAction {
+	if challenge.Purpose != ForAction || refused.Reason == ReasonBrowser {
 		tries = math.MaxInt32
 	}
 	now := rp.now()
+	action := challenge.Action
+	if action.User == "" {
+		action.User = refused.user
+	}
 	result, err := rp.store.Finish(ctx, Outcome{
-		Challenge: challenge, Tries: tries, Regressed: refused.regressed, At: now,
+		Challenge: challenge, Action: action, Tries: tries, Regressed: refused.regressed, At: now,
+		Counted: refused.counted, Reopen: refused.counted && challenge.Most > 1, Uncounted: refused.Reason == ReasonBrowser,
 		Events: func(state events.ActionState, tries int) ([]events.Draft, error) {
 			record := challenge.record(events.KindCeremonyFailed)
+			record.ActionID = action
 			record.State, record.Tries = state, tries
-			record.Reason, record.Detail = refused.Reason, detail(refused.Err)
+			record.Reason, record.Detail, record.Browser = refused.Reason, detail(refused.Err), refused.browser
 			draft, err := events.NewDraft(record, client.personal(), now)
 			return []events.Draft{draft}, err
 		},
@@ -325,16 +482,20 @@ func (rp *RelyingParty) fail(ctx context.Context, challenge Challenge, client Cl
 func (c Challenge) record(step events.Kind) *events.Ceremony {
 	return &events.Ceremony{
 		Step: step, ActionID: c.Action, Challenge: c.ID, Ceremony: string(c.Kind), Purpose: string(c.Purpose),
-		Method: events.MethodPasskey, Digest: base64URL(challengeFor(c.Nonce, c.Digest)), Shown: c.Shown,
+		Method: c.Method, Digest: base64URL(challengeFor(c.Nonce, c.Digest)), Shown: c.Shown,
 	}
 }
 
 // challenge freezes what a ceremony is about. Session is still empty.
-func (rp *RelyingParty) challenge(kind Kind, purpose Purpose, action Action, shown bool) (Challenge, error) {
+func (rp *RelyingParty) challenge(kind Kind, method events.Method, action Action, about about, life time.Duration) (Challenge, error) {
 	now := rp.now().UTC()
 	// Whole seconds, because the statement says the end in whole seconds.
-	expires := now.Add(rp.ttl).Truncate(time.Second)
-	document, err := rp.statement(purpose, action, shown, expires).Canonical()
+	expires := now.Add(life).Truncate(time.Second)
+	statement, err := rp.statement(action, about, expires)
+	if err != nil {
+		return Challenge{}, err
+	}
+	document, err := statement.Canonical()
 	if err != nil {
 		return Challenge{}, err
 	}
@@ -344,10 +505,15 @@ func (rp *RelyingParty) challenge(kind Kind, purpose Purpose, action Action, sho
 			return Challenge{}, fmt.Errorf("read random bytes: %w", err)
 		}
 	}
-	return Challenge{
-		ID: events.ChallengeID(randomName(id)), Kind: kind, Purpose: purpose, Action: action.ActionID,
-		Nonce: nonce, Digest: document, Shown: shown, BegunAt: now, Expires: expires,
-	}, nil
+	c := Challenge{
+		ID: events.ChallengeID(randomName(id)), Kind: kind, Purpose: about.purpose, Method: method, Subject: about.subject,
+		Action: action.ActionID, Most: 1,
+		Nonce: nonce, Digest: document, Shown: about.shown != nil, BegunAt: now, Expires: expires,
+	}
+	if method == events.MethodPasskey || method == events.MethodSecurityKey {
+		c.Value = challengeFor(nonce, document)
+	}
+	return c, nil
 }
 
 // randomName writes random bytes so that people can read them out: a support
@@ -356,15 +522,25 @@ func randomName(b []byte) string {
 	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b)
 }
 
-// algorithms are the signatures that may register, the preferred one first: the
-// three that the specification recommends for reaching every authenticator
-// (WebAuthn L3, section 5.4).
-func algorithms() []protocol.CredentialParameter {
-	return []protocol.CredentialParameter{
-		{Type: protocol.PublicKeyCredentialType, Algorithm: webauthncose.AlgES256},
-		{Type: protocol.PublicKeyCredentialType, Algorithm: webauthncose.AlgEdDSA},
-		{Type: protocol.PublicKeyCredentialType, Algorithm: webauthncose.AlgRS256},
+// algorithms are the signatures that may register. Nil is the three that the
+// specification recommends for reaching every authenticator (WebAuthn L3, section
+// 5.4).
+func algorithms(wanted []int) ([]protocol.CredentialParameter, error) {
+	numbers := []webauthncose.COSEAlgorithmIdentifier{webauthncose.AlgES256, webauthncose.AlgEdDSA, webauthncose.AlgRS256}
+	if wanted != nil {
+		numbers = nil
+		for _, n := range wanted {
+			numbers = append(numbers, webauthncose.COSEAlgorithmIdentifier(n))
+		}
 	}
+	if len(numbers) == 0 {
+		return nil, errors.New("relying party: there is no signature algorithm")
+	}
+	parameters := make([]protocol.CredentialParameter, len(numbers))
+	for i, n := range numbers {
+		parameters[i] = protocol.CredentialParameter{Type: protocol.PublicKeyCredentialType, Algorithm: n}
+	}
+	return parameters, nil
 }
 
 // session keeps the library's session verbatim.

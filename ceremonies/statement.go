@@ -40,19 +40,42 @@ type Statement struct {
 	Expires        string          `json:"expires"` // RFC 3339, UTC, whole seconds
 }
 
-// statement freezes what a ceremony is about.
-func (rp *RelyingParty) statement(purpose Purpose, action Action, shown bool, expires time.Time) Statement {
-	s := Statement{
-		Version: StatementVersion, Purpose: purpose, Tenant: rp.tenant, RelyingParty: rp.id,
-		User: action.User, Action: action.Code, IdempotencyKey: action.Key,
-		Data: action.Data, Template: action.PromptID, Locale: action.Locale,
-		Expires: expires.UTC().Format(time.RFC3339),
-	}
+// about is what a ceremony is to prove.
+type about struct {
+	purpose Purpose
+	subject string  // what the proof is to change, "" when it changes nothing
+	shown   *string // the text that our page displays; nil when an app's own page runs the ceremony
+}
+
+// aboutAction is a ceremony that completes an action. Shown says that our own page
+// displays the action's text.
+func aboutAction(action Action, shown bool) about {
+	a := about{purpose: ForAction}
 	if shown {
 		text := action.Shown()
-		s.Shown = &text
+		a.shown = &text
 	}
-	return s
+	return a
+}
+
+// statement freezes what a ceremony is about. That of a change says what it
+// changes as its data, and has a template of its own, so that neither can be taken
+// for the action's.
+func (rp *RelyingParty) statement(action Action, about about, expires time.Time) (Statement, error) {
+	s := Statement{
+		Version: StatementVersion, Purpose: about.purpose, Tenant: rp.tenant, RelyingParty: rp.id,
+		User: action.User, Action: action.Code, IdempotencyKey: action.Key,
+		Data: action.Data, Template: action.PromptID, Locale: action.Locale, Shown: about.shown,
+		Expires: expires.UTC().Format(time.RFC3339),
+	}
+	if about.purpose.changes() {
+		data, err := json.Marshal(map[string]string{"subject": about.subject})
+		if err != nil {
+			return Statement{}, fmt.Errorf("write what is changed: %w", err)
+		}
+		s.Data, s.Template = data, string(about.purpose)+"@1"
+	}
+	return s, nil
 }
 
 // Shown is the text that a person approves, as a page must display it and as the
@@ -61,15 +84,18 @@ func (rp *RelyingParty) statement(purpose Purpose, action Action, shown bool, ex
 // spaces, and the ones that turn the writing direction around within the text
 // (Unicode UAX 9, section 2).
 func (a Action) Shown() string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsControl(r):
-			return ' '
-		case r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
-			return -1
-		}
-		return r
-	}, a.Prompt))
+	return strings.TrimSpace(strings.Map(visible, a.Prompt))
+}
+
+// visible is a character as it may stand in a text that people approve.
+func visible(r rune) rune {
+	switch {
+	case unicode.IsControl(r):
+		return ' '
+	case r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
+		return -1
+	}
+	return r
 }
 
 // Canonical is the statement as canonical JSON (RFC 8785), so that the same

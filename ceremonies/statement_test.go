@@ -25,7 +25,7 @@ func TestChallengeBytesAreFixed(t *testing.T) {
 	w.Enrolled("anna", ceremonytest.Synced)
 	grant := w.Track("anna", events.StateChallengeRequired, "")
 	pinned := w.RelyingParty(func(c *ceremonies.Config) { c.Rand = bytes.NewReader(random) })
-	stepUp, err := pinned.BeginStepUp(t.Context(), grant, true)
+	stepUp, err := pinned.BeginStepUp(t.Context(), grant, ceremonies.Ask{Shown: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package ceremonies
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,21 +24,88 @@ type StepUp struct {
 
 // Proof is a verified answer.
 type Proof struct {
-	Authenticator Authenticator // the one that answered, as it is stored now
+	Authenticator Authenticator // the one that answered, as it is stored now; zero for a code that was claimed
 	Account       Account
 	Action        events.ActionID
 	State         events.ActionState // of the action, after the proof
 	Token         string             // renewed: of the use of the grant that asked, with the scopes the proof allows
 	Grant         Grant              // what Token says
+	// RecoveryCodes are the new ones that a proof for ForRecoveryCodes made. They are
+	// shown now or never.
+	RecoveryCodes []string
 }
 
-// BeginStepUp asks the person for one of their passkeys, for the grant's action
-// and nothing else. Shown says that our own page displays the action's text.
-//
-// It refuses an action that does not wait for a challenge, a person without
-// passkeys, and an action that was decided while the person had none of the
-// passkeys of today: one that came later cannot vouch for it, and is not offered.
-func (rp *RelyingParty) BeginStepUp(ctx context.Context, grant Grant, shown bool) (StepUp, error) {
+// Ask is what a proof is asked for.
+type Ask struct {
+	// Method is PASSKEY, or SECURITY_KEY for those alone; "" lets either answer.
+	Method events.Method
+	// Purpose is ForAction, or one of those that change how a person can prove
+	// themselves; "" means ForAction.
+	Purpose Purpose
+	// Subject is what is changed: see Challenge.Subject.
+	Subject string
+	// Shown says that our own page displays what is approved: the action's text, and
+	// Text for a change.
+	Shown bool
+	Text  string
+}
+
+// about is the statement's part of the question.
+func (ask Ask) about(action Action) about {
+	if !ask.Purpose.changes() {
+		return aboutAction(action, ask.Shown)
+	}
+	a := about{purpose: ask.Purpose, subject: ask.Subject}
+	if ask.Shown {
+		a.shown = &ask.Text
+	}
+	return a
+}
+
+// candidates are the authenticators that may answer a question now, or why none
+// may. It refuses an action that does not wait for a challenge, and one that was
+// decided while the person had none of the authenticators of today: one that came
+// later cannot vouch for it. A change may be proven by every authenticator.
+func (rp *RelyingParty) candidates(account Account, action Action, purpose Purpose) ([]Authenticator, *RefusedError) {
+	if purpose.changes() {
+		switch action.State {
+		case events.StateBlock, events.StateChallengeFailed, events.StateReviewFailed:
+			return nil, refuse(CodeInvalidRequest, ReasonBlocked, nil)
+		}
+		found := rp.Changing(account, action)
+		if len(found) == 0 {
+			return nil, refuse(CodeInvalidRequest, ReasonNoAuthenticator, nil)
+		}
+		return found, nil
+	}
+	switch {
+	case purpose != ForAction:
+		return nil, refuse(CodeInvalidRequest, ReasonWrongPurpose, nil)
+	case action.State == events.StateChallengeFailed && action.Tries >= rp.tries:
+		return nil, refuse(CodeTooManyRequests, ReasonTriesUsedUp, nil)
+	case action.State != events.StateChallengeRequired:
+		return nil, refuse(CodeInvalidRequest, ReasonActionNotOpen, nil)
+	case account.Outlived(action):
+		return nil, refuse(CodeInvalidRequest, ReasonActionNotOpen, errEarlierLife)
+	case !action.Enrolled && !action.EnrolFirst:
+		return nil, refuse(CodeInvalidRequest, ReasonNotEnrolledThen, nil)
+	case len(account.usable()) == 0:
+		return nil, refuse(CodeInvalidRequest, ReasonNoAuthenticator, nil)
+	}
+	found := rp.Vouching(account, action)
+	if len(found) > 0 {
+		return found, nil
+	}
+	action.Allowed = nil
+	if len(account.Vouching(action)) > 0 {
+		return nil, refuse(CodeInvalidRequest, ReasonMethodRefused, nil)
+	}
+	return nil, refuse(CodeInvalidRequest, ReasonNotEnrolledThen, nil)
+}
+
+// BeginStepUp asks the person for one of their passkeys or security keys, for what
+// is asked and nothing else. See candidates for who may.
+func (rp *RelyingParty) BeginStepUp(ctx context.Context, grant Grant, ask Ask) (StepUp, error) {
 	account, err := rp.account(ctx, grant)
 	if err != nil {
 		return StepUp{}, err
@@ -46,43 +114,46 @@ func (rp *RelyingParty) BeginStepUp(ctx context.Context, grant Grant, shown bool
 	if err != nil {
 		return StepUp{}, err
 	}
-	switch {
-	case action.State == events.StateChallengeFailed && action.Tries >= rp.tries:
-		return StepUp{}, refuse(CodeTooManyRequests, ReasonTriesUsedUp, nil)
-	case action.State != events.StateChallengeRequired:
-		return StepUp{}, refuse(CodeInvalidRequest, ReasonActionNotOpen, nil)
-	case account.Outlived(action):
-		return StepUp{}, refuse(CodeInvalidRequest, ReasonActionNotOpen, errEarlierLife)
-	case !action.Enrolled:
-		return StepUp{}, refuse(CodeInvalidRequest, ReasonNotEnrolledThen, nil)
+	if ask.Purpose == "" {
+		ask.Purpose = ForAction
+	}
+	found, refused := rp.candidates(account, action, ask.Purpose)
+	if refused != nil {
+		return StepUp{}, refused
+	}
+	account.Authenticators = nil
+	others := false // that accept another method of this kind
+	for _, a := range found {
+		if len(a.Credential) == 0 {
+			continue
+		}
+		if ask.Method == "" || a.Method == ask.Method {
+			account.Authenticators = append(account.Authenticators, a)
+		} else {
+			others = true
+		}
+	}
+	if len(account.Authenticators) == 0 {
+		if others {
+			return StepUp{}, refuse(CodeInvalidRequest, ReasonMethodRefused, nil)
+		}
+		return StepUp{}, refuse(CodeInvalidRequest, ReasonNoAuthenticator, nil)
 	}
 	user, err := account.person()
 	if err != nil {
 		return StepUp{}, err
 	}
-	if len(user.credentials) == 0 {
-		return StepUp{}, refuse(CodeInvalidRequest, ReasonNoAuthenticator, nil)
+	method := ask.Method
+	if method == "" {
+		method = account.Authenticators[0].Method
 	}
-	anyMethod := action
-	anyMethod.Allowed = nil
-	reason := ReasonNotEnrolledThen
-	if len(account.Vouching(anyMethod)) > 0 {
-		reason = ReasonMethodRefused
-	}
-	account.Authenticators = account.Vouching(action)
-	if user, err = account.person(); err != nil {
-		return StepUp{}, err
-	}
-	if len(user.credentials) == 0 {
-		return StepUp{}, refuse(CodeInvalidRequest, reason, nil)
-	}
-	challenge, err := rp.challenge(Authentication, ForAction, action, shown)
+	challenge, err := rp.challenge(Authentication, method, action, ask.about(action), rp.ttl)
 	if err != nil {
 		return StepUp{}, err
 	}
 	assertion, data, err := rp.library.BeginLogin(user,
-		webauthn.WithChallenge(challengeFor(challenge.Nonce, challenge.Digest)),
-		webauthn.WithUserVerification(protocol.VerificationRequired))
+		webauthn.WithChallenge(challenge.Value),
+		webauthn.WithUserVerification(rp.verificationOf(action, account.Authenticators)))
 	if err != nil {
 		return StepUp{}, fmt.Errorf("begin authentication: %w", err)
 	}
@@ -92,7 +163,22 @@ func (rp *RelyingParty) BeginStepUp(ctx context.Context, grant Grant, shown bool
 	if err := rp.begin(ctx, challenge); err != nil {
 		return StepUp{}, err
 	}
-	return StepUp{Challenge: challenge.ID, Options: requestOptions(assertion.Response), Expires: challenge.Expires}, nil
+	return StepUp{Challenge: challenge.ID, Options: rp.requestOptions(assertion.Response), Expires: challenge.Expires}, nil
+}
+
+// verificationOf is the strictest of what the methods that may answer ask for:
+// where a passkey may, a security key must not be the easier way.
+func (rp *RelyingParty) verificationOf(action Action, answering []Authenticator) protocol.UserVerificationRequirement {
+	order := []protocol.UserVerificationRequirement{protocol.VerificationDiscouraged, protocol.VerificationPreferred, protocol.VerificationRequired}
+	strictest := 0
+	for _, a := range answering {
+		for i, r := range order {
+			if rp.verificationFor(action, a.Method) == r {
+				strictest = max(strictest, i)
+			}
+		}
+	}
+	return order[strictest]
 }
 
 // FinishStepUp verifies the answer to a challenge of BeginStepUp and completes
@@ -101,6 +187,14 @@ func (rp *RelyingParty) BeginStepUp(ctx context.Context, grant Grant, shown bool
 // fails the action, and the RefusedError carries its new state. It goes on when ctx
 // is cancelled: hanging up hides no wrong answer and loses no right one.
 func (rp *RelyingParty) FinishStepUp(ctx context.Context, grant Grant, id events.ChallengeID, response []byte, client Client) (Proof, error) {
+	return rp.FinishProof(ctx, grant, ForAction, id, response, client)
+}
+
+// FinishProof is FinishStepUp for any purpose that BeginStepUp takes. A challenge
+// that was begun for another one is used up and proves nothing. What a proof for
+// the purpose changes is changed in the same transaction; what it allows is in the
+// new token.
+func (rp *RelyingParty) FinishProof(ctx context.Context, grant Grant, purpose Purpose, id events.ChallengeID, response []byte, client Client) (Proof, error) {
 	answer, refused := parseAssertion(response)
 	if refused != nil {
 		return Proof{}, refused
@@ -122,6 +216,9 @@ func (rp *RelyingParty) FinishStepUp(ctx context.Context, grant Grant, id events
 	if err != nil {
 		return Proof{}, err
 	}
+	if refused := challenge.is(Authentication, purpose); refused != nil {
+		return Proof{}, rp.fail(ctx, challenge, client, refused)
+	}
 	data, err := challenge.readSession()
 	if err != nil {
 		return Proof{}, err
@@ -130,41 +227,97 @@ func (rp *RelyingParty) FinishStepUp(ctx context.Context, grant Grant, id events
 	if err != nil {
 		return Proof{}, err
 	}
-	verified, refused := rp.verifyAssertion(challenge, data, user, answer)
+	verified, refused := rp.verifyAssertion(data, user, answer)
 	if refused != nil {
 		if refused.Reason == ReasonSignCountRegress { // found in an answer that is right but for that
 			refused.regressed = account.holding(answer.RawID)
 		}
 		return Proof{}, rp.fail(ctx, challenge, client, refused)
 	}
+	return rp.prove(ctx, grant, account, action, challenge, client, func(now time.Time) (evidence, error) {
+		return rp.assertionEvidence(account, challenge, answer, verified, now)
+	})
+}
 
+// evidence is what a right answer leaves behind.
+type evidence struct {
+	authenticator Authenticator // as it is from now on
+	receipt       json.RawMessage
+	note          string
+	regressed     bool
+	step          int64  // of an authenticator app
+	code          []byte // keyed hash of a recovery code
+	counted       bool
+	meters        []Meter
+}
+
+// assertionEvidence updates the authenticator that answered and writes the receipt.
+func (rp *RelyingParty) assertionEvidence(account Account, challenge Challenge, answer *protocol.ParsedCredentialAssertionData, verified assertion, now time.Time) (evidence, error) {
+	e := evidence{note: verified.note, regressed: verified.regressed}
+	for _, a := range account.Authenticators {
+		if bytes.Equal(a.CredentialID, answer.RawID) {
+			e.authenticator = a
+		}
+	}
+	a := &e.authenticator
+	if a.ID == "" {
+		return evidence{}, errors.New("no authenticator of the account has the verified credential's id")
+	}
+	var err error
+	if a.Credential, err = json.Marshal(verified.credential); err != nil {
+		return evidence{}, fmt.Errorf("write credential: %w", err)
+	}
+	a.Synced = verified.credential.Flags.BackupEligible
+	a.BackedUp = verified.credential.Flags.BackupState
+	a.SignCount = verified.credential.Authenticator.SignCount
+	a.LastVerifiedAt = now
+	e.receipt, err = json.Marshal(Receipt{
+		Version: StatementVersion, ClientDataJSON: Base64(answer.Raw.AssertionResponse.ClientDataJSON),
+		AuthenticatorData: Base64(answer.Raw.AssertionResponse.AuthenticatorData), Signature: answer.Response.Signature,
+		CredentialID: answer.RawID, PublicKey: verified.credential.PublicKey,
+	})
+	if err != nil {
+		return evidence{}, fmt.Errorf("write receipt: %w", err)
+	}
+	return e, nil
+}
+
+// prove records a right answer to a challenge that was taken, with all that it
+// changes, in one transaction, and makes the token that follows.
+func (rp *RelyingParty) prove(ctx context.Context, grant Grant, account Account, action Action, challenge Challenge, client Client,
+	collect func(now time.Time) (evidence, error),
+) (Proof, error) {
 	now := rp.now()
-	proof := Proof{Account: account, Action: grant.Action}
-	for i := range account.Authenticators {
-		authenticator := &account.Authenticators[i]
-		if !bytes.Equal(authenticator.CredentialID, answer.RawID) {
-			continue
-		}
-		if authenticator.Credential, err = json.Marshal(verified.credential); err != nil {
-			return Proof{}, fmt.Errorf("write credential: %w", err)
-		}
-		authenticator.Synced = verified.credential.Flags.BackupEligible
-		authenticator.BackedUp = verified.credential.Flags.BackupState
-		authenticator.SignCount = verified.credential.Authenticator.SignCount
-		authenticator.LastVerifiedAt = now
-		proof.Authenticator = *authenticator
+	e, err := collect(now)
+	if err != nil {
+		return Proof{}, err
 	}
-	if proof.Authenticator.ID == "" {
-		return Proof{}, errors.New("no authenticator of the account has the verified credential's id")
+	a := e.authenticator
+	proof := Proof{Authenticator: a, Account: account, Action: action.ActionID}
+	for i := range proof.Account.Authenticators {
+		if proof.Account.Authenticators[i].ID == a.ID {
+			proof.Account.Authenticators[i] = a
+		}
 	}
+	sum := sha256.Sum256(challenge.Digest)
 	outcome := Outcome{
-		Challenge: challenge, Proof: &proof.Authenticator, Tries: rp.tries, At: now,
-		Events: func(state events.ActionState, tries int) ([]events.Draft, error) {
-			return rp.proofEvents(challenge, proof.Authenticator, answer, verified, client, state, tries, now)
-		},
+		Challenge: challenge, Action: action.ActionID, Proof: &a, Tries: rp.tries, At: now, Step: e.step, Code: e.code,
+		Counted: e.counted, Meters: e.meters, Digest: base64URL(sum[:]),
 	}
-	if verified.regressed {
-		outcome.Regressed, proof.Authenticator.Regressed = proof.Authenticator.ID, true
+	change, err := rp.change(&outcome, &proof)
+	if err != nil {
+		return Proof{}, err
+	}
+	outcome.Events = func(state events.ActionState, tries int) ([]events.Draft, error) {
+		drafts, err := proofEvents(challenge, action.ActionID, e, client, state, tries, now)
+		if err != nil || change == nil {
+			return drafts, err
+		}
+		draft, err := events.NewDraft(change, nil, now)
+		return append(drafts, draft), err
+	}
+	if e.regressed {
+		outcome.Regressed, proof.Authenticator.Regressed = a.ID, true
 	}
 	result, err := rp.store.Finish(ctx, outcome)
 	switch {
@@ -174,27 +327,22 @@ func (rp *RelyingParty) FinishStepUp(ctx context.Context, grant Grant, id events
 		return Proof{}, fmt.Errorf("record proof: %w", refusal(err))
 	}
 	proof.State = result.State
-	action.State, action.ProvenAt = result.State, now
-	proof.Token, proof.Grant, err = rp.renew(grant, account, action)
+	if challenge.Purpose == ForAction || challenge.Purpose == ForSignIn {
+		action.State, action.ProvenAt = result.State, now
+	}
+	rp.notify(ctx, challenge, action, proof)
+	proof.Token, proof.Grant, err = rp.renew(grant, account, action, rp.permit(challenge, now))
 	return proof, err
 }
 
 // proofEvents is the event of a success: what was verified, and the receipt.
-func (rp *RelyingParty) proofEvents(challenge Challenge, authenticator Authenticator, answer *protocol.ParsedCredentialAssertionData,
-	verified assertion, client Client, state events.ActionState, tries int, now time.Time,
-) ([]events.Draft, error) {
-	receipt, err := json.Marshal(Receipt{
-		Version: StatementVersion, ClientDataJSON: Base64(answer.Raw.AssertionResponse.ClientDataJSON),
-		AuthenticatorData: Base64(answer.Raw.AssertionResponse.AuthenticatorData), Signature: answer.Response.Signature,
-		CredentialID: answer.RawID, PublicKey: verified.credential.PublicKey,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("write receipt: %w", err)
-	}
+func proofEvents(challenge Challenge, action events.ActionID, e evidence, client Client, state events.ActionState, tries int, now time.Time) ([]events.Draft, error) {
 	record := challenge.record(events.KindCeremonySucceeded)
-	record.State, record.Tries = state, tries
-	record.Authenticator, record.Method = authenticator.ID, authenticator.Method
-	record.Detail, record.Receipt = verified.note, receipt
+	record.ActionID, record.State, record.Tries = action, state, tries
+	record.Detail, record.Receipt = e.note, e.receipt
+	if e.authenticator.ID != "" {
+		record.Authenticator, record.Method = e.authenticator.ID, e.authenticator.Method
+	}
 	personal := client.personal()
 	personal[PersonalDocument] = base64URL(challenge.Digest)
 	personal[PersonalNonce] = base64URL(challenge.Nonce)
@@ -202,10 +350,20 @@ func (rp *RelyingParty) proofEvents(challenge Challenge, authenticator Authentic
 	return []events.Draft{draft}, err
 }
 
+// permit is what a proof allows to change afterwards, zero for nothing.
+func (rp *RelyingParty) permit(challenge Challenge, now time.Time) Permit {
+	if challenge.Purpose != ForAdding && challenge.Purpose != ForEmail {
+		return Permit{}
+	}
+	// The challenge's id is random and was used once, and so is the permit.
+	return Permit{ID: string(challenge.ID), Purpose: challenge.Purpose, Subject: challenge.Subject, Expires: now.Add(PermitTTL).UTC().Truncate(time.Second)}
+}
+
 // renew makes the token that follows a finished ceremony. It may enrol only
 // where the backend asked for that with the action, and the person has proven
-// this very action.
-func (rp *RelyingParty) renew(grant Grant, account Account, action Action) (string, Grant, error) {
+// this very action, or where the proof was for that very change. That a page shows
+// the account stays as it was.
+func (rp *RelyingParty) renew(grant Grant, account Account, action Action, permit Permit) (string, Grant, error) {
 	scopes := ScopeRead
 	if hasScope(action.Scope, ScopeAdd) && rp.proven(account, action) == nil {
 		scopes += " " + ScopeAdd
@@ -213,6 +371,44 @@ func (rp *RelyingParty) renew(grant Grant, account Account, action Action) (stri
 	use := UseAccess
 	if grant.Use == UsePage {
 		use = UsePage
+		if grant.Allows(ScopeAccount) {
+			scopes += " " + ScopeAccount
+		}
 	}
-	return rp.tokens.sign(Grant{Use: use, Action: grant.Action, Scopes: scopes, Generation: account.Generation})
+	return rp.tokens.sign(Grant{Use: use, Action: action.ActionID, Scopes: scopes, Generation: account.Generation, Permit: permit})
+}
+
+// Report closes a ceremony that the browser did not answer, with the name of the
+// browser's own error for the audit trail. It is no wrong answer and uses up no try.
+func (rp *RelyingParty) Report(ctx context.Context, grant Grant, id events.ChallengeID, browserError string, client Client) error {
+	if _, err := rp.account(ctx, grant); err != nil {
+		return err
+	}
+	ctx, cancel := lasting(ctx)
+	defer cancel()
+	challenge, err := rp.take(ctx, grant, id)
+	if err != nil {
+		return err
+	}
+	refused := refuse(CodeInvalidRequest, ReasonBrowser, nil)
+	refused.browser = errorName(browserError)
+	err = rp.fail(ctx, challenge, client, refused)
+	if errors.As(err, &refused) && refused.Reason == ReasonBrowser {
+		return nil
+	}
+	return err
+}
+
+// errorName is the name of a DOMException (WebIDL, section 2.8.1), or "other": what
+// a browser sends must not become a text in the trail.
+func errorName(name string) string {
+	if len(name) == 0 || len(name) > 40 {
+		return "other"
+	}
+	for _, c := range []byte(name) {
+		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return "other"
+		}
+	}
+	return name
 }

@@ -373,7 +373,7 @@ func TestLastTryFailsTheAction(t *testing.T) {
 	if step := w.Last(grant.Action); step.State != events.StateChallengeFailed || step.Tries != 3 {
 		t.Errorf("recorded state %q and %d tries", step.State, step.Tries)
 	}
-	_, err := w.RP.BeginStepUp(t.Context(), grant, true)
+	_, err := w.RP.BeginStepUp(t.Context(), grant, ceremonies.Ask{Shown: true})
 	wantRefused(t, err, ceremonies.CodeTooManyRequests, ceremonies.ReasonTriesUsedUp)
 }
 
@@ -411,7 +411,7 @@ func TestBeginStepUpIsRefused(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := w.RP.BeginStepUp(t.Context(), test.grant, true)
+			_, err := w.RP.BeginStepUp(t.Context(), test.grant, ceremonies.Ask{Shown: true})
 			wantRefused(t, err, test.code, test.reason)
 		})
 	}

@@ -18,7 +18,21 @@ type Purpose string
 const (
 	ForAction    Purpose = "action"    // completes the action it was begun for
 	ForEnrolment Purpose = "enrolment" // registers a new authenticator
+	ForSignIn    Purpose = "sign-in"   // tells who somebody is, and completes the action that this begins
+
+	// The purposes that change how a person can prove themselves. Each asks for a
+	// proof of its own, and the proof says what it changes (see Challenge.Subject).
+	ForAdding        Purpose = "add-authenticator"    // allows to add one, of the method that is its subject
+	ForRemoving      Purpose = "remove-authenticator" // removes the authenticator that is its subject
+	ForRecoveryCodes Purpose = "recovery-codes"       // replaces the recovery codes
+	ForEmail         Purpose = "email"                // allows to have codes sent to the address that is its subject
 )
+
+// changes reports whether a proof for the purpose changes how a person can prove
+// themselves, and completes no action.
+func (p Purpose) changes() bool {
+	return p == ForAdding || p == ForRemoving || p == ForRecoveryCodes || p == ForEmail
+}
 
 // Kind is the WebAuthn ceremony: registration (WebAuthn L3, section 7.1) or
 // authentication (section 7.2).
@@ -38,9 +52,14 @@ type Account struct {
 	Username       string // "" when the application sent none
 	DisplayName    string
 	Email          string
+	EmailVerified  bool
+	Locale         string
 	Generation     int64 // tokens of another generation are refused
 	Authenticators []Authenticator
-	CreatedAt      time.Time // when the user's present life began, see Outlived
+	Default        events.AuthenticatorID // the one that is offered first; "" is the oldest
+	Codes          int                    // recovery codes that are left
+	PromptedAt     time.Time              // when the person last put off a passkey that was offered; zero when never
+	CreatedAt      time.Time              // when the user's present life began, see Outlived
 }
 
 // Outlived reports whether an action is of an earlier life of its user: somebody was
@@ -51,20 +70,51 @@ func (a Account) Outlived(action Action) bool {
 	return !a.Known || action.CreatedAt.Before(a.CreatedAt)
 }
 
-// Vouching are the passkeys that may prove an action: those that the person had
-// when it was decided, of a method that its rule accepts. One that came later
-// vouches for nothing that is older.
+// Vouching are the authenticators that may prove an action: those that the person
+// had when it was decided, of a method that its rule accepts. One that came later
+// vouches for nothing that is older, except where the action waits for the person
+// to enrol first: then those do that were added under this very action, after a
+// code that went to the address the backend had supplied.
 func (a Account) Vouching(action Action) []Authenticator {
 	if a.Outlived(action) {
 		return nil
 	}
 	var vouching []Authenticator
-	for _, authenticator := range a.Authenticators {
-		if len(authenticator.Credential) > 0 && !authenticator.CreatedAt.After(action.CreatedAt) && action.accepts(authenticator.Method) {
+	for _, authenticator := range a.usable() {
+		had := !authenticator.CreatedAt.After(action.CreatedAt)
+		if action.EnrolFirst {
+			had = authenticator.EnrolledFor == action.ActionID
+		}
+		if had && action.accepts(authenticator.Method) {
 			vouching = append(vouching, authenticator)
 		}
 	}
 	return vouching
+}
+
+// usable are the authenticators that can answer at all, the preferred one first.
+func (a Account) usable() []Authenticator {
+	usable := make([]Authenticator, 0, len(a.Authenticators))
+	for _, authenticator := range a.Authenticators {
+		if authenticator.Method == events.MethodRecoveryCode && a.Codes == 0 {
+			continue
+		}
+		if authenticator.ID == a.Default {
+			usable = slices.Insert(usable, 0, authenticator)
+		} else {
+			usable = append(usable, authenticator)
+		}
+	}
+	return usable
+}
+
+// Preferred is the authenticator that is offered first, the zero value when the
+// person has none.
+func (a Account) Preferred() Authenticator {
+	if usable := a.usable(); len(usable) > 0 {
+		return usable[0]
+	}
+	return Authenticator{}
 }
 
 // accepts reports whether a method may prove the action.
@@ -85,8 +135,13 @@ type Authenticator struct {
 	BackedUp       bool
 	Attachment     string // "platform", "cross-platform" or ""
 	SignCount      uint32
-	Regressed      bool   // its signature counter has gone back, in any answer so far; filled in on reading
-	UserAgent      string // at enrolment
+	Attested       bool            // its make is proven by an attestation that the metadata file vouches for
+	Email          string          // that codes go to; of the method EMAIL_OTP only
+	Secret         []byte          // of an authenticator app, encrypted; never leaves the package in the clear but once, at enrolment
+	LastStep       int64           // of an authenticator app: the newest time step that proved something; older ones prove nothing
+	EnrolledFor    events.ActionID // the action under which it was added; zero for those of the backend
+	Regressed      bool            // its signature counter has gone back, in any answer so far; filled in on reading
+	UserAgent      string          // at enrolment
 	DeviceID       string
 	CreatedAt      time.Time
 	LastVerifiedAt time.Time // zero when never used since
@@ -109,6 +164,12 @@ type Action struct {
 	CreatedAt   time.Time
 	ProvenAt    time.Time // when a proof completed it; zero otherwise
 	ProvenBy    events.AuthenticatorID
+	// EnrolFirst says that the person had no authenticator, and that the action's
+	// policy has them enrol before they prove it.
+	EnrolFirst bool
+	// UserVerification is what the rule or the action asks of a passkey: required,
+	// preferred or discouraged. "" is the relying party's own.
+	UserVerification string
 }
 
 // Challenge is one ceremony that was begun. Its session is stored verbatim.
@@ -116,8 +177,14 @@ type Challenge struct {
 	ID      events.ChallengeID
 	Kind    Kind
 	Purpose Purpose
-	Action  events.ActionID // the action it is bound to; always set
-	Session json.RawMessage // webauthn.SessionData, verbatim
+	Method  events.Method
+	// Subject is what the proof is to change, "" for the purposes that change
+	// nothing: a method, the id of an authenticator, or an address.
+	Subject string
+	Action  events.ActionID // the action it is bound to; without a user where the ceremony is to tell who it is
+	Session json.RawMessage // what the method keeps between begin and finish, verbatim: webauthn.SessionData, or a codeSession
+	Value   []byte          // the challenge that a browser signs; nil for codes
+	Most    int             // answers that it survives; 0 means 1
 	Nonce   []byte          // 32 random bytes
 	Digest  []byte          // the canonical JSON that the challenge commits to
 	Shown   bool            // our page displayed the text
@@ -142,7 +209,43 @@ var (
 	ErrEnrolledMeanwhile = errors.New("the person has an authenticator by now")
 	// ErrCredentialExists: the credential id is registered already, to anyone.
 	ErrCredentialExists = errors.New("the passkey is registered already")
+	// ErrSpent: what proves only once has done so before: a recovery code, a time
+	// step of an authenticator app, a permit to enrol.
+	ErrSpent = errors.New("it was used before")
+	// ErrTries: the action's tries are used up.
+	ErrTries = errors.New("the action's tries are used up")
+	// ErrNotVerified: nobody has answered the challenge rightly that is to be claimed.
+	ErrNotVerified = errors.New("the challenge was not answered yet")
 )
+
+// LockedError says that somebody got too many codes wrong, or had too many sent.
+type LockedError struct{ Until time.Time }
+
+// Error says until when.
+func (e *LockedError) Error() string { return "locked until " + e.Until.UTC().Format(time.RFC3339) }
+
+// Meter counts something against a limit.
+type Meter struct {
+	Name   string        // whose: a user's, or an address's as a keyed hash
+	Most   int           // that are allowed in a window; the next one locks
+	Window time.Duration // from the first one that counts
+	Lock   time.Duration // of the first lock; each that follows at once is twice as long, up to MaxLock
+}
+
+// MaxLock is the longest lock of a Meter.
+const MaxLock = 24 * time.Hour
+
+// Attempt is an answer that is about to be checked.
+type Attempt struct {
+	// Challenge is the ceremony. With New it is begun and taken in one step, as for
+	// methods that need no challenge; else its ID and Action name one that was begun.
+	Challenge Challenge
+	New       bool
+	Begun     events.Draft // the event of beginning, with New
+	Meters    []Meter
+	Tries     int // wrong answers that the action survives; counted for purpose action only
+	At        time.Time
+}
 
 // Outcome is how a taken challenge ended.
 type Outcome struct {
@@ -156,6 +259,36 @@ type Outcome struct {
 	// authenticator. Finish must find that still true inside its transaction:
 	// otherwise it is ErrEnrolledMeanwhile, like ErrCredentialExists.
 	OnlyFirst bool
+	// Action is the challenge's, or, when that was begun for nobody, the one of whom it
+	// turned out to be. Zero means the challenge's. An outcome of nobody leaves no event.
+	Action events.ActionID
+	// Counted says that an Attempt has counted this answer already. A right one is
+	// taken back from the action's tries and ends Meters.
+	Counted bool
+	Meters  []Meter
+	// Uncounted says that nobody answered wrongly, so that no try is used up.
+	Uncounted bool
+	// Reopen lets a ceremony that was answered wrongly take another answer while it
+	// has some left.
+	Reopen bool
+	// Step is the time step of the authenticator app that answered. One that is not
+	// newer than the last is ErrSpent.
+	Step int64
+	// Code is the keyed hash of the recovery code that answered. One that is not
+	// there any more is ErrSpent.
+	Code []byte
+	// Permit is the id of the permit that allowed New. A second use is ErrSpent.
+	Permit        string
+	PermitExpires time.Time
+	// Remove is the authenticator that the proof removes. One that is not there is
+	// ErrNoChallenge.
+	Remove events.AuthenticatorID
+	// Codes are the keyed hashes of new recovery codes, which replace the old ones.
+	// CodesAuthenticator is what stands for them where the person had none.
+	Codes              [][]byte
+	CodesAuthenticator Authenticator
+	// Digest is SHA-256 of the statement, for those who ask how the action was proven.
+	Digest string
 	// Regressed is the person's authenticator whose verified answer had a signature
 	// counter that went back, "" when none had. It may have been refused for it.
 	Regressed events.AuthenticatorID
@@ -189,7 +322,8 @@ type Store interface {
 	Begin(ctx context.Context, challenge Challenge, event events.Draft) error
 	// Take claims a challenge with one conditional update, before anything is
 	// verified: ErrNoChallenge, ErrExpired or ErrTaken. The challenge must have
-	// been begun for this action.
+	// been begun for this action. An action without a user takes one that was begun
+	// to tell who somebody is, whatever its action.
 	Take(ctx context.Context, id events.ChallengeID, action events.ActionID, now time.Time) (Challenge, error)
 	// Finish applies an outcome in one transaction: the challenge is closed, the
 	// action moves by the states table, credential and device are updated, the
@@ -197,6 +331,36 @@ type Store interface {
 	// ErrNotOpen; a credential that exists is ErrCredentialExists; both leave
 	// nothing but the closed challenge and a failure event.
 	Finish(ctx context.Context, outcome Outcome) (Result, error)
+	// Attempt counts an answer in the meters and the action's tries and takes its
+	// ceremony, before anything is checked and in one transaction: *LockedError,
+	// ErrTries, ErrNotOpen, or what Take returns. What refuses it is counted too.
+	Attempt(ctx context.Context, attempt Attempt) (Challenge, error)
+	// CountIn counts in meters without a ceremony, for what is sent, or returns a
+	// *LockedError.
+	CountIn(ctx context.Context, meters []Meter, at time.Time) error
+	// Pending is the newest open challenge of an action with this method and kind
+	// that is not over, or ErrNoChallenge. It changes nothing.
+	Pending(ctx context.Context, action events.ActionID, kind Kind, method events.Method, now time.Time) (Challenge, error)
+	// ChallengeByValue is the id of the challenge whose value a browser signed, or
+	// ErrNoChallenge.
+	ChallengeByValue(ctx context.Context, value []byte) (events.ChallengeID, error)
+	// Verified keeps that a taken challenge was answered rightly, for Claim to take,
+	// and begins the meters anew.
+	Verified(ctx context.Context, id events.ChallengeID, at, expires time.Time, meters []Meter) error
+	// Claim takes a challenge that was answered rightly, once: ErrNotVerified, or what
+	// Take returns.
+	Claim(ctx context.Context, id events.ChallengeID, now time.Time) (Challenge, error)
+	// Challenge reads one, or ErrNoChallenge.
+	Challenge(ctx context.Context, id events.ChallengeID) (Challenge, error)
+	// Owner is the user who has the credential id, or ErrNoChallenge.
+	Owner(ctx context.Context, credentialID []byte) (events.UserID, error)
+	// HasCode reports whether a recovery code with this keyed hash is left.
+	HasCode(ctx context.Context, user events.UserID, hash []byte) (bool, error)
+	// ChangeAuthenticator gives an authenticator another name, nil leaves it, and makes
+	// it the default, each with its event. ErrNoChallenge when there is none.
+	ChangeAuthenticator(ctx context.Context, user events.UserID, id events.AuthenticatorID, name *string, preferred bool, by string) error
+	// Prompted keeps when a person put off a passkey.
+	Prompted(ctx context.Context, user events.UserID, at time.Time) error
 	// Deny fails an open action without a ceremony ("I didn't ask for this"),
 	// raises the user's token generation, abandons open challenges of the action
 	// and writes the event. ErrNotOpen when the action is not open.

@@ -75,6 +75,7 @@ type claims struct {
 	ID             string `json:"jti"`
 	IssuedAt       int64  `json:"iat"` // seconds since 1970
 	ExpiresAt      int64  `json:"exp"` // seconds since 1970
+	Permit         Permit `json:"permit,omitzero"`
 }
 
 // NewTokens checks the keys: at least one, each with an id of its own and a
@@ -150,7 +151,7 @@ func (t *Tokens) sign(grant Grant) (string, Grant, error) {
 	payload, err := json.Marshal(&claims{
 		Tenant: t.tenant, User: string(grant.Action.User), Action: grant.Action.Code, IdempotencyKey: grant.Action.Key,
 		Use: grant.Use, Scopes: grant.Scopes, Generation: grant.Generation, ID: grant.ID,
-		IssuedAt: now.Unix(), ExpiresAt: grant.Expires.Unix(),
+		IssuedAt: now.Unix(), ExpiresAt: grant.Expires.Unix(), Permit: grant.Permit,
 	})
 	if err != nil {
 		return "", Grant{}, fmt.Errorf("sign token: %w", err)
@@ -184,7 +185,7 @@ func (t *Tokens) Verify(token string, uses ...Use) (Grant, error) {
 	grant := Grant{
 		ID: c.ID, Use: c.Use, Scopes: c.Scopes, Generation: c.Generation,
 		Action:  events.ActionID{User: events.UserID(c.User), Code: c.Action, Key: c.IdempotencyKey},
-		Expires: time.Unix(c.ExpiresAt, 0).UTC(),
+		Expires: time.Unix(c.ExpiresAt, 0).UTC(), Permit: c.Permit,
 	}
 	if !t.now().Before(grant.Expires) {
 		return grant, ErrTokenExpired

@@ -33,12 +33,10 @@ func parseAssertion(response []byte) (*protocol.ParsedCredentialAssertionData, *
 }
 
 // verifyAssertion is WebAuthn L3, section 7.2, plus what the library leaves to
-// the relying party: kind and purpose of the challenge, whose passkey it is, and
-// what a counter or a backup flag that went the wrong way means.
-func (rp *RelyingParty) verifyAssertion(challenge Challenge, data webauthn.SessionData, user *person, answer *protocol.ParsedCredentialAssertionData) (assertion, *RefusedError) {
-	if refused := challenge.is(Authentication, ForAction); refused != nil {
-		return assertion{}, refused
-	}
+// the relying party: whose passkey it is, and what a counter or a backup flag that
+// went the wrong way means. A session of nobody in particular takes any passkey of
+// the user.
+func (rp *RelyingParty) verifyAssertion(data webauthn.SessionData, user *person, answer *protocol.ParsedCredentialAssertionData) (assertion, *RefusedError) {
 	index := slices.IndexFunc(user.credentials, func(c webauthn.Credential) bool { return bytes.Equal(c.ID, answer.RawID) })
 	if index < 0 {
 		// A browser forgets a passkey that it hears is unknown. So say so only of a
@@ -49,13 +47,13 @@ func (rp *RelyingParty) verifyAssertion(challenge Challenge, data webauthn.Sessi
 		return assertion{}, refuse(CodeInvalidCredential, ReasonForeignCredential, nil)
 	}
 	// Asked here, because the library takes an empty list for "any passkey".
-	if !slices.ContainsFunc(data.AllowedCredentialIDs, func(id []byte) bool { return bytes.Equal(id, answer.RawID) }) {
+	if len(data.UserID) > 0 && !slices.ContainsFunc(data.AllowedCredentialIDs, func(id []byte) bool { return bytes.Equal(id, answer.RawID) }) {
 		return assertion{}, refuse(CodeInvalidCredential, ReasonNotOffered, nil)
 	}
 	stored := user.credentials[index]
 	flags := answer.Response.AuthenticatorData.Flags
 	var note string
-	if flags.HasBackupEligible() && !stored.Flags.BackupEligible {
+	if flags.HasBackupEligible() && !stored.Flags.BackupEligible && (rp.backup == AcceptNewlySynced || imported(stored)) {
 		// The flag must not change (step 17), but providers that begin to sync do
 		// change it, and an imported passkey comes without it. Becoming synced
 		// lowers what the passkey is worth, and rules can see it, so it is let
@@ -73,7 +71,13 @@ func (rp *RelyingParty) verifyAssertion(challenge Challenge, data webauthn.Sessi
 		return !slices.ContainsFunc(user.credentials, func(c webauthn.Credential) bool { return bytes.Equal(c.ID, id) })
 	})
 
-	credential, err := rp.library.ValidateLogin(&owner, data, answer)
+	var credential *webauthn.Credential
+	var err error
+	if len(data.UserID) == 0 {
+		credential, err = rp.library.ValidateDiscoverableLogin(func(_, _ []byte) (webauthn.User, error) { return &owner, nil }, data, answer)
+	} else {
+		credential, err = rp.library.ValidateLogin(&owner, data, answer)
+	}
 	if err != nil {
 		return assertion{}, refuse(CodeInvalidCredential, rp.assertionReason(data, user, stored, answer, err), err)
 	}
@@ -89,6 +93,12 @@ func (rp *RelyingParty) verifyAssertion(challenge Challenge, data webauthn.Sessi
 		credential.Authenticator.CloneWarning = false
 	}
 	return assertion{credential: credential, note: note, regressed: regressed}, nil
+}
+
+// imported reports whether a credential came from another system, whose flags are
+// not known before its first answer.
+func imported(c webauthn.Credential) bool {
+	return len(c.Attestation.Object) == 0 && !c.Flags.UserPresent
 }
 
 // is refuses a challenge that was begun for something else.
@@ -136,15 +146,15 @@ func (rp *RelyingParty) ceremonyReason(want protocol.CeremonyType, data webauthn
 		return ReasonWrongType
 	case client.Challenge != data.Challenge:
 		return ReasonChallengeMismatch
-	case !protocol.IsOriginInHaystack(client.Origin, rp.origins):
+	case !protocol.IsOriginInHaystack(client.Origin, rp.origins) && !slices.Contains(rp.library.Config.RPOpaqueOrigins, client.Origin):
 		return ReasonOriginMismatch
-	case client.CrossOrigin || client.TopOrigin != "":
+	case (client.CrossOrigin || client.TopOrigin != "") && !slices.Contains(rp.topOrigins, client.TopOrigin):
 		return ReasonCrossOrigin
 	case !bytes.Equal(auth.RPIDHash, hash[:]):
 		return ReasonRelyingParty
 	case !auth.Flags.HasUserPresent():
 		return ReasonUserNotPresent
-	case !auth.Flags.HasUserVerified():
+	case data.UserVerification == protocol.VerificationRequired && !auth.Flags.HasUserVerified():
 		return ReasonUserNotVerified
 	}
 	return ""

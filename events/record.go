@@ -19,6 +19,8 @@ const (
 	KindCeremonyAbandoned    Kind = "ceremony.abandoned"
 	KindAuthenticatorAdded   Kind = "authenticator.added"
 	KindAuthenticatorRemoved Kind = "authenticator.removed"
+	KindAuthenticatorChanged Kind = "authenticator.changed"
+	KindRecoveryCodesRenewed Kind = "recovery-codes.renewed"
 	KindUserUpdated          Kind = "user.updated"
 	KindUserDeleted          Kind = "user.deleted"
 	KindRuleSetPublished     Kind = "ruleset.published"
@@ -44,22 +46,23 @@ const (
 // ActionTracked is the decision about one action.
 type ActionTracked struct {
 	ActionID
-	State    ActionState     `json:"state"`
-	Outcome  string          `json:"outcome"`            // what the rules said: ALLOW, CHALLENGE, REVIEW or BLOCK
-	Reason   string          `json:"reason"`             // why this outcome: rule, default, fail-mode, enrolment-policy, management
-	Rule     string          `json:"rule,omitempty"`     // id of the rule that decided
-	RuleName string          `json:"ruleName,omitempty"` // its name at that time
-	Set      int             `json:"set"`                // number of the rule set
-	Matches  json.RawMessage `json:"matches,omitempty"`  // version-tagged, written by the rules codec
-	Enrolled bool            `json:"enrolled"`
-	Country  string          `json:"country,omitempty"` // ISO 3166-1 alpha-2, from the address
-	Shown    string          `json:"shown,omitempty"`   // id of the template whose text a challenge shows
-	Allowed  []Method        `json:"allowed,omitempty"` // methods that a challenge accepts; none means any
-	AsOf     string          `json:"asOf,omitempty"`    // position of the last event folded into the metrics that were read
-	Lists    int64           `json:"lists,omitempty"`   // number of the last change of lists that was taken into account
-	IPData   string          `json:"ipData,omitempty"`  // version of the IP data
-	Added    []string        `json:"added,omitempty"`   // names of lists that live matches added to
-	Micros   int64           `json:"micros"`            // time to decide, without the commit
+	State            ActionState     `json:"state"`
+	Outcome          string          `json:"outcome"`            // what the rules said: ALLOW, CHALLENGE, REVIEW or BLOCK
+	Reason           string          `json:"reason"`             // why this outcome: rule, default, fail-mode, enrolment-policy, management
+	Rule             string          `json:"rule,omitempty"`     // id of the rule that decided
+	RuleName         string          `json:"ruleName,omitempty"` // its name at that time
+	Set              int             `json:"set"`                // number of the rule set
+	Matches          json.RawMessage `json:"matches,omitempty"`  // version-tagged, written by the rules codec
+	Enrolled         bool            `json:"enrolled"`
+	Country          string          `json:"country,omitempty"` // ISO 3166-1 alpha-2, from the address
+	Shown            string          `json:"shown,omitempty"`   // id of the template whose text a challenge shows
+	Allowed          []Method        `json:"allowed,omitempty"` // methods that a challenge accepts; none means any
+	UserVerification string          `json:"userVerification,omitempty"`
+	AsOf             string          `json:"asOf,omitempty"`   // position of the last event folded into the metrics that were read
+	Lists            int64           `json:"lists,omitempty"`  // number of the last change of lists that was taken into account
+	IPData           string          `json:"ipData,omitempty"` // version of the IP data
+	Added            []string        `json:"added,omitempty"`  // names of lists that live matches added to
+	Micros           int64           `json:"micros"`           // time to decide, without the commit
 }
 
 // ActionUpdated is a change of state by the backend or a reviewer.
@@ -82,6 +85,7 @@ type Ceremony struct {
 	Authenticator AuthenticatorID `json:"authenticator,omitempty"`
 	Reason        string          `json:"reason,omitempty"`  // stable code of a failure
 	Detail        string          `json:"detail,omitempty"`  // the library's text, for the audit trail only
+	Browser       string          `json:"browser,omitempty"` // name of the browser's own error, such as NotAllowedError, when the browser did not answer; nobody answered wrongly then
 	Tries         int             `json:"tries,omitempty"`   // ceremonies answered wrongly so far
 	Digest        string          `json:"digest,omitempty"`  // base64url challenge: SHA-256 over the nonce and the digest of what it commits to
 	Shown         bool            `json:"shown,omitempty"`   // our page displayed the text
@@ -104,6 +108,23 @@ type AuthenticatorRemoved struct {
 	Authenticator AuthenticatorID `json:"authenticator"`
 	Method        Method          `json:"method"`
 	By            string          `json:"by"`
+}
+
+// AuthenticatorChanged is another name of an authenticator, or that it is the one
+// that is offered first.
+type AuthenticatorChanged struct {
+	ActionID
+	Authenticator AuthenticatorID `json:"authenticator"`
+	Method        Method          `json:"method"`
+	Fields        []string        `json:"fields"` // names of what changed: name, default
+	By            string          `json:"by"`
+}
+
+// RecoveryCodesRenewed is a new set of recovery codes; the ones before are void.
+type RecoveryCodesRenewed struct {
+	ActionID
+	Count int    `json:"count"`
+	By    string `json:"by"`
 }
 
 // UserUpdated is a change of a user's attributes. Values are personal fields.
@@ -182,6 +203,8 @@ func (ActionUpdated) Kind() Kind        { return KindActionUpdated }
 func (c Ceremony) Kind() Kind           { return c.Step }
 func (AuthenticatorAdded) Kind() Kind   { return KindAuthenticatorAdded }
 func (AuthenticatorRemoved) Kind() Kind { return KindAuthenticatorRemoved }
+func (AuthenticatorChanged) Kind() Kind { return KindAuthenticatorChanged }
+func (RecoveryCodesRenewed) Kind() Kind { return KindRecoveryCodesRenewed }
 func (UserUpdated) Kind() Kind          { return KindUserUpdated }
 func (UserDeleted) Kind() Kind          { return KindUserDeleted }
 func (RuleSetPublished) Kind() Kind     { return KindRuleSetPublished }
@@ -211,6 +234,10 @@ func (d Draft) Decode() (Record, error) {
 		record = &AuthenticatorAdded{}
 	case KindAuthenticatorRemoved:
 		record = &AuthenticatorRemoved{}
+	case KindAuthenticatorChanged:
+		record = &AuthenticatorChanged{}
+	case KindRecoveryCodesRenewed:
+		record = &RecoveryCodesRenewed{}
 	case KindUserUpdated:
 		record = &UserUpdated{}
 	case KindUserDeleted:

@@ -3,6 +3,7 @@
 package ceremonytest
 
 import (
+	"context"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -27,6 +28,9 @@ const (
 	ReadAndAdd  = ceremonies.ScopeRead + " " + ceremonies.ScopeAdd
 )
 
+// Key makes the keys of codes and secrets.
+var Key = []byte(strings.Repeat("k", 32))
+
 // Clock is a clock that stands until it is moved.
 type Clock struct {
 	mu sync.Mutex
@@ -50,6 +54,46 @@ func (c *Clock) Move(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
+// Mailbox is a Mailer that keeps what it is given.
+type Mailbox struct {
+	mu    sync.Mutex
+	mails []ceremonies.Mail
+	Fail  error // what Send returns instead of keeping
+}
+
+// Send implements ceremonies.Mailer.
+func (m *Mailbox) Send(_ context.Context, mail ceremonies.Mail) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.Fail != nil {
+		return m.Fail
+	}
+	m.mails = append(m.mails, mail)
+	return nil
+}
+
+// All is every mail so far for an occasion.
+func (m *Mailbox) All(occasion ceremonies.Occasion) []ceremonies.Mail {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var found []ceremonies.Mail
+	for _, mail := range m.mails {
+		if mail.Occasion == occasion {
+			found = append(found, mail)
+		}
+	}
+	return found
+}
+
+// Code is the newest code that was sent, "" when none was.
+func (m *Mailbox) Code() string {
+	codes := m.All(ceremonies.MailCode)
+	if len(codes) == 0 {
+		return ""
+	}
+	return codes[len(codes)-1].Code
+}
+
 // World is a relying party with a store and a clock of its own.
 type World struct {
 	*testing.T
@@ -57,6 +101,7 @@ type World struct {
 	Store  *store.Store
 	Tokens *ceremonies.Tokens
 	RP     *ceremonies.RelyingParty
+	Mail   *Mailbox
 
 	keys int
 }
@@ -65,7 +110,7 @@ type World struct {
 // party's configuration.
 func New(t *testing.T, changes ...func(*ceremonies.Config)) *World {
 	t.Helper()
-	w := &World{T: t, Clock: NewClock()}
+	w := &World{T: t, Clock: NewClock(), Mail: &Mailbox{}}
 	var err error
 	if w.Store, err = store.Open(t.Context(), store.Config{Dir: t.TempDir(), Now: w.Clock.Now}); err != nil {
 		t.Fatal(err)
@@ -88,7 +133,7 @@ func New(t *testing.T, changes ...func(*ceremonies.Config)) *World {
 // RelyingParty makes another relying party over the world's store.
 func (w *World) RelyingParty(changes ...func(*ceremonies.Config)) *ceremonies.RelyingParty {
 	w.Helper()
-	config := ceremonies.Config{ID: ID, Name: "Example Shop", Origins: []string{Origin}, Tenant: Tenant, Now: w.Clock.Now}
+	config := ceremonies.Config{ID: ID, Name: "Example Shop", Origins: []string{Origin}, Tenant: Tenant, Key: Key, Mailer: w.Mail, Now: w.Clock.Now}
 	for _, change := range changes {
 		change(&config)
 	}
@@ -122,6 +167,7 @@ func (w *World) Track(user events.UserID, state events.ActionState, scope string
 	for _, change := range changes {
 		change(&recording)
 	}
+	id = recording.Decision.ActionID
 	recording.Event, err = events.NewDraft(&events.ActionTracked{ActionID: id, State: state, Outcome: "CHALLENGE", Reason: "rule", Enrolled: profile.Enrolled(), Allowed: recording.Decision.Allowed}, nil, w.Clock.Now())
 	if err != nil {
 		w.Fatal(err)
@@ -177,7 +223,7 @@ func (w *World) Enrolled(user events.UserID, kind Kind) *Device {
 // Begin begins a step-up.
 func (w *World) Begin(grant ceremonies.Grant) ceremonies.StepUp {
 	w.Helper()
-	stepUp, err := w.RP.BeginStepUp(w.Context(), grant, true)
+	stepUp, err := w.RP.BeginStepUp(w.Context(), grant, ceremonies.Ask{Shown: true})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -239,5 +285,13 @@ func (w *World) Last(id events.ActionID) *events.Ceremony {
 		}
 	}
 	w.Fatal("no ceremony was recorded")
+	return nil
+}
+
+// SignIn is a ceremonies.Track: it records the action as one that waits for a proof.
+func (w *World) SignIn(_ context.Context, id events.ActionID) error {
+	w.Track(id.User, events.StateChallengeRequired, "", func(r *engine.Recording) {
+		r.Action.ActionID, r.Decision.ActionID = id, id
+	})
 	return nil
 }

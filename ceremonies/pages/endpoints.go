@@ -92,7 +92,7 @@ func (h *handler) begin(_ http.ResponseWriter, r *http.Request, grant ceremonies
 	if err != nil {
 		return reply{}, err
 	}
-	stepUp, err := h.rp.BeginStepUp(r.Context(), grant, action.Shown() != "")
+	stepUp, err := h.rp.BeginStepUp(r.Context(), grant, ceremonies.Ask{Shown: action.Shown() != ""})
 	if err != nil {
 		return reply{}, err
 	}

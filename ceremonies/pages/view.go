@@ -87,10 +87,10 @@ func (h *handler) refusedPage(w http.ResponseWriter, r *http.Request, grant cere
 // stand says what there is to do for a person on the page, and which note says so
 // when there is nothing.
 func (h *handler) stand(grant ceremonies.Grant, account ceremonies.Account, action ceremonies.Action) (show, note string) {
-	mayEnrol := grant.Use == ceremonies.UsePage && h.rp.MayEnrol(grant, account, action) == nil
+	mayEnrol := grant.Use == ceremonies.UsePage && h.rp.MayEnrol(grant, account, action, events.MethodPasskey, string(events.MethodPasskey)) == nil
 	switch action.State {
 	case events.StateChallengeRequired:
-		if action.Enrolled && len(account.Vouching(action)) > 0 {
+		if action.Enrolled && len(h.rp.Vouching(account, action)) > 0 {
 			return viewAsk, ""
 		}
 		return viewNote, "unable"

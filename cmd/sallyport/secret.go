@@ -21,6 +21,9 @@ type Secret string
 
 const redacted = "[redacted]"
 
+// codeKeyBytes is the length of the key of codes.
+const codeKeyBytes = 32
+
 // Reveal returns the text itself.
 func (s Secret) Reveal() string { return string(s) }
 
@@ -42,6 +45,9 @@ type Secrets struct {
 	ManagementHash [sha256.Size]byte
 	// TokenKeys sign access tokens; the first signs, all verify.
 	TokenKeys []TokenKey
+	// CodeKey hashes recovery codes and codes that are sent, and encrypts the secrets of
+	// authenticator apps. With another one they are all useless.
+	CodeKey []byte // 32 bytes
 
 	// NewServer and NewManagement are set when this start made them, so that they
 	// can be shown once.
@@ -59,6 +65,7 @@ type secretsFile struct {
 	Server         []string       `json:"server,omitempty"`
 	ManagementHash string         `json:"managementSha256,omitempty"`
 	TokenKeys      []tokenKeyFile `json:"tokenKeys"`
+	CodeKey        string         `json:"codeKey"` // base64url
 }
 
 type tokenKeyFile struct {
@@ -116,6 +123,17 @@ func OpenSecrets(config Config) (Secrets, error) {
 			return Secrets{}, fmt.Errorf("%s: token key %q must have a kid and a base64url secret of 32 bytes", path, k.ID)
 		}
 		secrets.TokenKeys = append(secrets.TokenKeys, TokenKey{ID: k.ID, Secret: raw})
+	}
+
+	if stored.CodeKey == "" {
+		key := make([]byte, codeKeyBytes)
+		rand.Read(key)
+		stored.CodeKey = base64.RawURLEncoding.EncodeToString(key)
+		changed = true
+	}
+	secrets.CodeKey, err = base64.RawURLEncoding.DecodeString(stored.CodeKey)
+	if err != nil || len(secrets.CodeKey) != codeKeyBytes {
+		return Secrets{}, fmt.Errorf("%s: codeKey must be %d bytes in base64url", path, codeKeyBytes)
 	}
 
 	if changed {

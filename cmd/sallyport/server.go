@@ -266,6 +266,7 @@ func (s *Server) openCeremonies(context.Context) error {
 	}
 	s.party, err = ceremonies.New(ceremonies.Config{
 		ID: s.config.RPID, Name: s.config.Name, Origins: s.config.AllOrigins(), Tenant: s.config.Tenant,
+		Key: s.secrets.CodeKey, Log: s.log,
 	}, s.store, s.tokens)
 	if err != nil {
 		return err

@@ -160,7 +160,7 @@ func (s *Server) authenticationOptions(k *call) error {
 	}
 	ctx, cancel := k.within()
 	defer cancel()
-	begun, err := s.config.Party.BeginStepUp(ctx, k.grant, false)
+	begun, err := s.config.Party.BeginStepUp(ctx, k.grant, ceremonies.Ask{})
 	if err != nil {
 		return fmt.Errorf("authentication options: %w", err)
 	}

@@ -107,7 +107,7 @@ func startWith(t *testing.T, keep ruleset.Config, change ...func(*api.Config)) *
 	})
 	must()
 	w.party, err = ceremonies.New(ceremonies.Config{
-		ID: "localhost", Name: "Acme", Origins: []string{publicURL, shopOrigin}, Tenant: tenant, Now: w.clock,
+		ID: "localhost", Name: "Acme", Origins: []string{publicURL, shopOrigin}, Key: []byte(strings.Repeat("k", 32)), Tenant: tenant, Now: w.clock,
 	}, w.store, tokens)
 	must()
 	w.desk, err = operators.New(operators.Config{RPID: "localhost", Origins: []string{publicURL}, Now: w.clock}, w.store)

@@ -40,7 +40,7 @@ var imports = map[string][]string{
 	"engine/memory":               {"engine", "engine/lists", "rules", "events"},
 	"engine/signals":              {"engine", "engine/signals/ipdata", "internal/recent", "rules", "events", "github.com/mileusna/useragent", "github.com/nyaruka/phonenumbers"},
 	"engine/signals/ipdata":       {"internal/recent", "github.com/oschwald/maxminddb-golang/v2", "golang.org/x/sys"},
-	"ceremonies":                  {"events", "github.com/go-webauthn/webauthn", "github.com/golang-jwt/jwt/v5", "github.com/gowebpki/jcs"},
+	"ceremonies":                  {"events", "github.com/go-webauthn/webauthn", "github.com/golang-jwt/jwt/v5", "github.com/gowebpki/jcs", "github.com/pquerna/otp"},
 	"ceremonies/pages":            {"ceremonies", "events"},
 	"console":                     {},
 	"internal/architecture":       {},

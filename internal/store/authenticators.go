@@ -15,7 +15,8 @@ import (
 )
 
 const authenticatorColumns = `id, user_id, method, name, credential_id, credential, aaguid, synced, backed_up, attachment,
-	sign_count, regressed, user_agent, device_id, created_at, last_verified_at FROM authenticators`
+	sign_count, regressed, attested, email, secret, last_step, action, action_key, user_agent, device_id, created_at, last_verified_at
+	FROM authenticators`
 
 // authenticators reads those of a user, oldest first.
 func authenticators(q querier, user events.UserID) ([]ceremonies.Authenticator, error) {
@@ -26,8 +27,12 @@ func authenticators(q querier, user events.UserID) ([]ceremonies.Authenticator, 
 		var created, verified int64
 		var credential []byte
 		err := rows.Scan(&a.ID, &a.User, &a.Method, &a.Name, &a.CredentialID, &credential, &a.AAGUID, &a.Synced, &a.BackedUp,
-			&a.Attachment, &a.SignCount, &a.Regressed, &a.UserAgent, &a.DeviceID, &created, &verified)
+			&a.Attachment, &a.SignCount, &a.Regressed, &a.Attested, &a.Email, &a.Secret, &a.LastStep,
+			&a.EnrolledFor.Code, &a.EnrolledFor.Key, &a.UserAgent, &a.DeviceID, &created, &verified)
 		a.Credential, a.CreatedAt, a.LastVerifiedAt = credential, instant(created), instant(verified)
+		if a.EnrolledFor.Code != "" {
+			a.EnrolledFor.User = a.User
+		}
 		found = append(found, a)
 		return err
 	})
@@ -93,6 +98,9 @@ func (s *Store) RemoveAuthenticator(ctx context.Context, user events.UserID, id 
 		if _, err := t.exec("DELETE FROM authenticators WHERE id = $1", string(id)); err != nil {
 			return err
 		}
+		if err := dropCodesWithout(t, user); err != nil {
+			return err
+		}
 		if err := countMethods(t, user); err != nil {
 			return err
 		}
@@ -148,10 +156,11 @@ func addAuthenticator(t *tx, a ceremonies.Authenticator, at int64) (bool, error)
 		created = at
 	}
 	_, err := t.exec(`INSERT INTO authenticators (id, user_id, method, name, credential_id, credential, aaguid, synced, backed_up,
-			attachment, sign_count, user_agent, device_id, created_at, last_verified_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+			attachment, sign_count, attested, email, secret, last_step, action, action_key, user_agent, device_id, created_at, last_verified_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`,
 		string(a.ID), string(a.User), string(a.Method), a.Name, orNull(a.CredentialID), orNull(a.Credential), a.AAGUID,
-		a.Synced, a.BackedUp, a.Attachment, int64(a.SignCount), a.UserAgent, a.DeviceID, created, micros(a.LastVerifiedAt))
+		a.Synced, a.BackedUp, a.Attachment, int64(a.SignCount), a.Attested, a.Email, orNull(a.Secret), a.LastStep,
+		a.EnrolledFor.Code, a.EnrolledFor.Key, a.UserAgent, a.DeviceID, created, micros(a.LastVerifiedAt))
 	if err != nil {
 		return false, err
 	}
@@ -164,10 +173,24 @@ func countMethods(t *tx, user events.UserID) error {
 	if err != nil {
 		return err
 	}
+	var preferred events.AuthenticatorID
+	var codes int
+	if err := t.get("SELECT default_authenticator, (SELECT COUNT(*) FROM recovery_codes WHERE user_id = $1) FROM users WHERE id = $1",
+		args{string(user)}, &preferred, &codes); err != nil {
+		return err
+	}
 	var methods []events.Method
 	passkeys := 0
 	for _, a := range has {
-		if !slices.Contains(methods, a.Method) {
+		switch {
+		case a.Method == events.MethodRecoveryCode && codes == 0: // nothing is left to prove with
+		case slices.Contains(methods, a.Method):
+			if a.ID == preferred {
+				methods = append([]events.Method{a.Method}, slices.DeleteFunc(methods, func(m events.Method) bool { return m == a.Method })...)
+			}
+		case a.ID == preferred:
+			methods = append([]events.Method{a.Method}, methods...)
+		default:
 			methods = append(methods, a.Method)
 		}
 		if a.Method == events.MethodPasskey {
@@ -190,6 +213,8 @@ func (in *input) authenticator(a ceremonies.Authenticator) {
 	}
 	in.name("aaguid", a.AAGUID)
 	in.name("attachment", a.Attachment)
+	in.name("email", a.Email)
+	in.bytes("secret", a.Secret)
 	in.text("userAgent", a.UserAgent, maxText)
 	in.name("deviceId", a.DeviceID)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/ceremonies"
+	"github.com/sallyport/sallyport/engine"
 	"github.com/sallyport/sallyport/events"
 )
 
@@ -20,14 +21,16 @@ func (s *Store) Account(ctx context.Context, user events.UserID) (ceremonies.Acc
 	}
 	q := s.read(ctx)
 	a := ceremonies.Account{User: user, Known: true}
-	var created int64
-	err := q.get("SELECT handle, username, display_name, email, generation, created_at FROM users WHERE id = $1", args{string(user)},
-		&a.Handle, &a.Username, &a.DisplayName, &a.Email, &a.Generation, &created)
+	var created, prompted int64
+	err := q.get(`SELECT handle, username, display_name, email, email_verified, locale, generation, default_authenticator, prompted_at, created_at,
+			(SELECT COUNT(*) FROM recovery_codes WHERE user_id = $1)
+		FROM users WHERE id = $1`, args{string(user)},
+		&a.Handle, &a.Username, &a.DisplayName, &a.Email, &a.EmailVerified, &a.Locale, &a.Generation, &a.Default, &prompted, &created, &a.Codes)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ceremonies.Account{User: user}, nil
 	}
 	if err == nil {
-		a.CreatedAt = instant(created)
+		a.CreatedAt, a.PromptedAt = instant(created), instant(prompted)
 		a.Authenticators, err = authenticators(q, user)
 	}
 	if err != nil {
@@ -61,7 +64,8 @@ func (s *Store) Action(ctx context.Context, id events.ActionID) (ceremonies.Acti
 	if err := json.Unmarshal(body, &tracked); err != nil {
 		return ceremonies.Action{}, fmt.Errorf("read body of %s: %w", events.KindActionTracked, err)
 	}
-	a.Allowed = tracked.Allowed
+	a.Allowed, a.UserVerification = tracked.Allowed, tracked.UserVerification
+	a.EnrolFirst = !a.Enrolled && tracked.State == events.StateChallengeRequired && tracked.Reason == string(engine.ByEnrolmentPolicy)
 	a.Data, a.CreatedAt, a.ProvenAt = data, instant(created), instant(proven)
 	return a, nil
 }
@@ -69,56 +73,78 @@ func (s *Store) Action(ctx context.Context, id events.ActionID) (ceremonies.Acti
 // Begin implements ceremonies.Store.
 func (s *Store) Begin(ctx context.Context, c ceremonies.Challenge, event events.Draft) error {
 	var in input
-	in.id("challenge", string(c.ID))
-	in.action(c.Action)
-	in.name("challenge", string(c.Kind))
-	in.name("challenge", string(c.Purpose))
-	in.bytes("challenge", c.Session)
-	in.bytes("challenge", c.Nonce)
-	in.bytes("challenge", c.Digest)
+	in.challenge(c)
 	in.draft(event)
-	if len(c.Session) == 0 || len(c.Nonce) == 0 || len(c.Digest) == 0 {
-		in.refuse("challenge", "has no session, nonce or digest")
-	}
 	if in.err != nil {
 		return in.err
 	}
 	var answer error
 	err := s.write(ctx, func(t *tx) error {
-		answer = nil
-		state, _, err := actionState(t, c.Action)
-		switch {
-		case errors.Is(err, sql.ErrNoRows):
-			answer = ceremonies.ErrNoAction
-			return nil
-		case err != nil:
-			return err
-		case c.Purpose == ceremonies.ForAction && state != events.StateChallengeRequired:
-			answer = ceremonies.ErrNotOpen
-			return nil
-		}
-		if _, err := t.exec(`INSERT INTO challenges (id, kind, purpose, user_id, action, action_key, session, nonce, digest, shown,
-				begun_at, expires_at, taken_at, closed)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, $13)`,
-			string(c.ID), string(c.Kind), string(c.Purpose), string(c.Action.User), c.Action.Code, c.Action.Key,
-			[]byte(c.Session), c.Nonce, c.Digest, c.Shown, micros(c.BegunAt), micros(c.Expires), false); err != nil {
-			return err
-		}
-		return t.log(event)
+		var err error
+		answer, err = begin(t, c, event)
+		return err
 	})
 	return ended("begin ceremony", err, answer)
 }
 
+// begin stores a challenge and its event. One that is for nobody yet leaves none.
+func begin(t *tx, c ceremonies.Challenge, event events.Draft) (refusal, err error) {
+	if c.Action.User != "" {
+		state, _, err := actionState(t, c.Action)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return ceremonies.ErrNoAction, nil
+		case err != nil:
+			return nil, err
+		case c.Purpose == ceremonies.ForAction && state != events.StateChallengeRequired:
+			return ceremonies.ErrNotOpen, nil
+		}
+	}
+	if _, err := t.exec(`INSERT INTO challenges (id, kind, purpose, method, subject, user_id, action, action_key, session, value, nonce, digest,
+			shown, most, begun_at, expires_at, taken_at, closed)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, $17)`,
+		string(c.ID), string(c.Kind), string(c.Purpose), string(c.Method), c.Subject, string(c.Action.User), c.Action.Code, c.Action.Key,
+		[]byte(c.Session), orNull(c.Value), c.Nonce, c.Digest, c.Shown, int64(max(c.Most, 1)), micros(c.BegunAt), micros(c.Expires), false); err != nil {
+		return nil, err
+	}
+	if c.Action.User == "" {
+		return nil, nil
+	}
+	return nil, t.log(event)
+}
+
+// challenge checks one that is about to be stored.
+func (in *input) challenge(c ceremonies.Challenge) {
+	in.id("challenge", string(c.ID))
+	if c.Action.User != "" || c.Purpose != ceremonies.ForSignIn {
+		in.id("userId", string(c.Action.User))
+	}
+	in.name("userId", string(c.Action.User))
+	in.id("action", c.Action.Code)
+	in.id("idempotencyKey", c.Action.Key)
+	in.name("challenge", string(c.Kind))
+	in.name("challenge", string(c.Purpose))
+	in.name("challenge", string(c.Method))
+	in.name("challenge", c.Subject)
+	in.bytes("challenge", c.Session)
+	in.bytes("challenge", c.Nonce)
+	in.bytes("challenge", c.Digest)
+	if len(c.Session) == 0 || len(c.Nonce) == 0 || len(c.Digest) == 0 {
+		in.refuse("challenge", "has no session, nonce or digest")
+	}
+}
+
 const (
-	challengeFields  = "id, kind, purpose, user_id, action, action_key, session, nonce, digest, shown, begun_at, expires_at"
+	challengeFields = `id, kind, purpose, method, subject, user_id, action, action_key, session, value, nonce, digest, shown, most,
+		begun_at, expires_at`
 	challengeColumns = challengeFields + " FROM challenges"
 )
 
 func scanChallenge(scan func(...any) error) (c ceremonies.Challenge, err error) {
 	var begun, expires int64
 	var session []byte
-	err = scan(&c.ID, &c.Kind, &c.Purpose, &c.Action.User, &c.Action.Code, &c.Action.Key, &session, &c.Nonce, &c.Digest, &c.Shown,
-		&begun, &expires)
+	err = scan(&c.ID, &c.Kind, &c.Purpose, &c.Method, &c.Subject, &c.Action.User, &c.Action.Code, &c.Action.Key, &session, &c.Value, &c.Nonce,
+		&c.Digest, &c.Shown, &c.Most, &begun, &expires)
 	c.Session, c.BegunAt, c.Expires = session, instant(begun), instant(expires)
 	return c, err
 }
@@ -128,39 +154,17 @@ func scanChallenge(scan func(...any) error) (c ceremonies.Challenge, err error) 
 func (s *Store) Take(ctx context.Context, id events.ChallengeID, action events.ActionID, now time.Time) (ceremonies.Challenge, error) {
 	var in input
 	in.id("challenge", string(id))
-	in.action(action)
+	if action != (events.ActionID{}) {
+		in.action(action)
+	}
 	if in.err != nil {
 		return ceremonies.Challenge{}, in.err
 	}
 	var c ceremonies.Challenge
 	var answer error
-	err := s.write(ctx, func(t *tx) error {
-		answer = nil
-		var err error
-		c, err = scanChallenge(func(into ...any) error {
-			return t.get(`UPDATE challenges SET taken_at = $1
-				WHERE id = $2 AND user_id = $3 AND action = $4 AND action_key = $5 AND taken_at = 0 AND NOT closed AND expires_at > $1
-				RETURNING `+challengeFields, args{micros(now), string(id), string(action.User), action.Code, action.Key}, into...)
-		})
-		if !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		var takenAt int64
-		c, err = scanChallenge(func(into ...any) error {
-			return t.get("SELECT taken_at, "+challengeColumns+" WHERE id = $1", args{string(id)},
-				append([]any{&takenAt}, into...)...)
-		})
-		switch {
-		case errors.Is(err, sql.ErrNoRows) || err == nil && c.Action != action:
-			answer = ceremonies.ErrNoChallenge
-		case err != nil:
-			return err
-		case takenAt == 0 && micros(c.Expires) <= micros(now):
-			answer = ceremonies.ErrExpired
-		default: // taken, or closed by a denial
-			answer = ceremonies.ErrTaken
-		}
-		return nil
+	err := s.write(ctx, func(t *tx) (err error) {
+		c, answer, err = take(t, id, action, now)
+		return err
 	})
 	if err == nil {
 		err = answer
@@ -171,6 +175,48 @@ func (s *Store) Take(ctx context.Context, id events.ChallengeID, action events.A
 	return c, nil
 }
 
+// take claims a challenge for one answer. No action takes one that was begun for
+// nobody.
+func take(t *tx, id events.ChallengeID, action events.ActionID, now time.Time) (c ceremonies.Challenge, refusal, err error) {
+	const claim = "UPDATE challenges SET taken_at = $1, answers = answers + 1 WHERE id = $2 AND taken_at = 0 AND NOT closed AND answers < most AND expires_at > $1"
+	values := args{micros(now), string(id)}
+	whose := " AND user_id = '' AND purpose = '" + string(ceremonies.ForSignIn) + "' AND verified_at = 0"
+	if action != (events.ActionID{}) {
+		whose = " AND user_id = $3 AND action = $4 AND action_key = $5"
+		values = append(values, string(action.User), action.Code, action.Key)
+	}
+	c, err = scanChallenge(func(into ...any) error {
+		return t.get(claim+whose+" RETURNING "+challengeFields, values, into...)
+	})
+	if !errors.Is(err, sql.ErrNoRows) {
+		return c, nil, err
+	}
+	var takenAt int64
+	c, err = scanChallenge(func(into ...any) error {
+		return t.get("SELECT taken_at, "+challengeColumns+" WHERE id = $1", args{string(id)},
+			append([]any{&takenAt}, into...)...)
+	})
+	switch {
+	case errors.Is(err, sql.ErrNoRows) || err == nil && !belongs(c, action):
+		return ceremonies.Challenge{}, ceremonies.ErrNoChallenge, nil
+	case err != nil:
+		return ceremonies.Challenge{}, nil, err
+	case takenAt == 0 && micros(c.Expires) <= micros(now):
+		return ceremonies.Challenge{}, ceremonies.ErrExpired, nil
+	}
+	// taken, or closed by a denial, or answered as often as it may be
+	return ceremonies.Challenge{}, ceremonies.ErrTaken, nil
+}
+
+// belongs reports whether a challenge was begun for an action, or, without one, for
+// nobody.
+func belongs(c ceremonies.Challenge, action events.ActionID) bool {
+	if action == (events.ActionID{}) {
+		return c.Action.User == "" && c.Purpose == ceremonies.ForSignIn
+	}
+	return c.Action == action
+}
+
 // Redeem implements ceremonies.Store.
 func (s *Store) Redeem(ctx context.Context, link string, expires time.Time) (bool, error) {
 	var in input
@@ -179,15 +225,20 @@ func (s *Store) Redeem(ctx context.Context, link string, expires time.Time) (boo
 		return false, in.err
 	}
 	var first bool
-	err := s.write(ctx, func(t *tx) error {
-		n, err := t.exec("INSERT INTO links_redeemed (id, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING", link, micros(expires))
-		first = n == 1
+	err := s.write(ctx, func(t *tx) (err error) {
+		first, err = redeem(t, link, expires)
 		return err
 	})
 	if err != nil {
 		return false, fmt.Errorf("redeem link: %w", err)
 	}
 	return first, nil
+}
+
+// redeem reports whether this was the first time.
+func redeem(t *tx, id string, expires time.Time) (bool, error) {
+	n, err := t.exec("INSERT INTO links_redeemed (id, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING", id, micros(expires))
+	return n == 1, err
 }
 
 // Deny implements ceremonies.Store.

@@ -23,13 +23,16 @@ func (s *Store) Finish(ctx context.Context, o ceremonies.Outcome) (ceremonies.Re
 	var answer error
 	err := s.write(ctx, func(t *tx) error {
 		result, answer = ceremonies.Result{}, nil
-		f := finish{tx: t, Outcome: o, remember: s.remember}
+		f := finish{tx: t, Outcome: o, id: o.Action, remember: s.remember}
+		if f.id == (events.ActionID{}) {
+			f.id = o.Challenge.Action
+		}
 		refusal, err := f.closeChallenge()
 		if err != nil || refusal != nil {
 			answer = refusal
 			return err
 		}
-		if f.state, f.tries, err = actionState(t, o.Challenge.Action); err != nil {
+		if f.state, f.tries, err = f.stands(); err != nil {
 			return fmt.Errorf("read action: %w", err)
 		}
 		if err := f.regress(); err != nil {
@@ -64,13 +67,25 @@ func (s *Store) Finish(ctx context.Context, o ceremonies.Outcome) (ceremonies.Re
 type finish struct {
 	*tx
 	ceremonies.Outcome
+	id    events.ActionID    // whose outcome it is; without a user while nobody is known
 	state events.ActionState // of the action, brought up to date
 	tries int
 	// remember is for how long a proof makes its device remembered.
 	remember time.Duration
 }
 
-// closeChallenge closes the taken challenge, or says why it cannot.
+// stands reads where the action stands. One that was to begin with its proof may not
+// be there.
+func (f *finish) stands() (events.ActionState, int, error) {
+	state, tries, err := actionState(f.tx, f.id)
+	if errors.Is(err, sql.ErrNoRows) && f.Challenge.Purpose == ceremonies.ForSignIn {
+		return "", 0, nil
+	}
+	return state, tries, err
+}
+
+// closeChallenge closes the taken challenge, or says why it cannot. One that may be
+// answered again is left for that.
 func (f *finish) closeChallenge() (refusal, err error) {
 	id := string(f.Challenge.ID)
 	stored, err := scanChallenge(func(into ...any) error {
@@ -82,7 +97,12 @@ func (f *finish) closeChallenge() (refusal, err error) {
 	if err != nil {
 		return nil, err
 	}
-	closed, err := f.exec("UPDATE challenges SET closed = $1 WHERE id = $2 AND taken_at <> 0 AND NOT closed", true, id)
+	text := "UPDATE challenges SET closed = (1 = 1) WHERE id = $1 AND taken_at <> 0 AND NOT closed"
+	if f.Reopen {
+		text = `UPDATE challenges SET closed = (answers >= most), taken_at = CASE WHEN answers < most THEN 0 ELSE taken_at END
+			WHERE id = $1 AND taken_at <> 0 AND NOT closed`
+	}
+	closed, err := f.exec(text, id)
 	if err == nil && closed == 0 {
 		refusal = ceremonies.ErrTaken
 	}
@@ -97,7 +117,7 @@ func (f *finish) apply() (reason string, refusal, err error) {
 			return ceremonies.ReasonActionNotOpen, ceremonies.ErrNotOpen, nil
 		}
 		f.state = events.StateChallengeFailed
-		return "", nil, denyAction(f.tx, f.Challenge.Action, micros(f.At))
+		return "", nil, denyAction(f.tx, f.id, micros(f.At))
 	case f.New != nil:
 		return f.enrol()
 	case f.Proof != nil:
@@ -109,59 +129,156 @@ func (f *finish) apply() (reason string, refusal, err error) {
 
 // enrol adds the new authenticator.
 func (f *finish) enrol() (reason string, refusal, err error) {
-	if f.OnlyFirst {
-		has, err := authenticators(f.tx, f.New.User)
-		if err != nil {
-			return "", nil, err
+	has, err := authenticators(f.tx, f.New.User)
+	if err != nil {
+		return "", nil, err
+	}
+	if f.OnlyFirst && len(has) > 0 {
+		return ceremonies.ReasonEnrolledMeanwhile, ceremonies.ErrEnrolledMeanwhile, nil
+	}
+	if f.Permit != "" {
+		first, err := redeem(f.tx, "permit:"+f.Permit, f.PermitExpires)
+		if err != nil || !first {
+			return ceremonies.ReasonPermitUsed, ceremonies.ErrSpent, err
 		}
-		if len(has) > 0 {
-			return ceremonies.ReasonEnrolledMeanwhile, ceremonies.ErrEnrolledMeanwhile, nil
+	}
+	if f.New.Method == events.MethodEmailOTP { // codes go to one address
+		if _, err := f.exec("DELETE FROM authenticators WHERE user_id = $1 AND method = $2", string(f.New.User), string(f.New.Method)); err != nil {
+			return "", nil, err
 		}
 	}
 	added, err := addAuthenticator(f.tx, *f.New, micros(f.At))
 	if err == nil && !added {
 		return ceremonies.ReasonCredentialExists, ceremonies.ErrCredentialExists, nil
 	}
+	if err == nil {
+		err = f.afterCode(f.New.Method, f.New.Email)
+	}
+	if err == nil {
+		err = f.renewCodes()
+	}
 	return "", nil, err
 }
 
-// prove stores what the answer changed of the credential, and completes the
-// action when the proof is for it.
+// afterCode keeps what a right code tells: its address is verified, and the meters
+// of wrong ones begin anew.
+func (f *finish) afterCode(method events.Method, email string) error {
+	if method == events.MethodEmailOTP {
+		f.touch(f.id.User)
+		if _, err := f.exec("UPDATE users SET email_verified = $1 WHERE id = $2 AND email = $3", true, string(f.id.User), email); err != nil {
+			return err
+		}
+	}
+	return resetMeters(f.tx, f.Meters)
+}
+
+// prove stores what the answer changed of the authenticator, changes what the proof
+// is for, and completes the action when that is what it is for.
 func (f *finish) prove() (reason string, refusal, err error) {
-	forAction := f.Challenge.Purpose == ceremonies.ForAction
-	if forAction && !f.state.CanBecome(events.StateChallengeSucceeded, events.ByProof) {
+	completes := f.Challenge.Purpose == ceremonies.ForAction || f.Challenge.Purpose == ceremonies.ForSignIn
+	if completes && !f.state.CanBecome(events.StateChallengeSucceeded, events.ByProof) {
 		return ceremonies.ReasonActionNotOpen, ceremonies.ErrNotOpen, nil
 	}
-	at, user, p := micros(f.At), string(f.Challenge.Action.User), f.Proof
-	f.touch(f.Challenge.Action.User)
-	found, err := f.exec(`UPDATE authenticators SET credential = $1, synced = $2, backed_up = $3, sign_count = $4, last_verified_at = $5
-		WHERE id = $6 AND user_id = $7`, orNull(p.Credential), p.Synced, p.BackedUp, int64(p.SignCount), at, string(p.ID), user)
-	if err != nil {
+	at, user, p := micros(f.At), string(f.id.User), f.Proof
+	f.touch(f.id.User)
+	if reason, refusal, err = f.spend(); err != nil || refusal != nil {
+		return reason, refusal, err
+	}
+	if p.ID != "" {
+		found, err := f.exec(`UPDATE authenticators SET credential = $1, synced = $2, backed_up = $3, sign_count = $4, last_verified_at = $5
+			WHERE id = $6 AND user_id = $7`, orNull(p.Credential), p.Synced, p.BackedUp, int64(p.SignCount), at, string(p.ID), user)
+		if err != nil {
+			return "", nil, err
+		}
+		if found == 0 {
+			return ceremonies.ReasonUnknownCredential, fmt.Errorf("%w: its authenticator was removed", ceremonies.ErrNoChallenge), nil
+		}
+	}
+	if f.Remove != "" {
+		found, err := f.exec("DELETE FROM authenticators WHERE id = $1 AND user_id = $2", string(f.Remove), user)
+		if err != nil {
+			return "", nil, err
+		}
+		if found == 0 {
+			return ceremonies.ReasonUnknownCredential, fmt.Errorf("%w: it was removed already", ceremonies.ErrNoChallenge), nil
+		}
+		if err := dropCodesWithout(f.tx, f.id.User); err != nil {
+			return "", nil, err
+		}
+	}
+	if err := f.renewCodes(); err != nil {
 		return "", nil, err
 	}
-	if found == 0 {
-		return ceremonies.ReasonUnknownCredential, fmt.Errorf("%w: its authenticator was removed", ceremonies.ErrNoChallenge), nil
+	if f.Remove != "" || f.Code != nil {
+		if err := countMethods(f.tx, f.id.User); err != nil {
+			return "", nil, err
+		}
 	}
 	if _, err := f.exec("UPDATE users SET last_verified_at = $1 WHERE id = $2", at, user); err != nil {
 		return "", nil, err
 	}
-	if !forAction {
-		return "", nil, nil
+	if err := f.afterCode(p.Method, p.Email); err != nil || !completes {
+		return "", nil, err
 	}
 	f.state = events.StateChallengeSucceeded
-	id := f.Challenge.Action
-	if _, err := f.exec(`UPDATE actions SET state = $1, state_changed_at = $2, method = $3, proven_by = $4, proven_at = $2
-		WHERE user_id = $5 AND action = $6 AND action_key = $7`,
-		string(f.state), at, string(p.Method), string(p.ID), user, id.Code, id.Key); err != nil {
+	if f.Counted && f.tries > 0 && f.Challenge.Purpose == ceremonies.ForAction {
+		f.tries-- // this answer was counted before it was known to be right
+	}
+	if _, err := f.exec(`UPDATE actions SET state = $1, state_changed_at = $2, method = $3, proven_by = $4, proven_at = $2, tries = $5, digest = $6
+		WHERE user_id = $7 AND action = $8 AND action_key = $9`,
+		string(f.state), at, string(p.Method), string(p.ID), int64(f.tries), f.Digest, user, f.id.Code, f.id.Key); err != nil {
 		return "", nil, err
 	}
 	return "", nil, f.acquaint(at)
 }
 
+// spend uses up what proves only once.
+func (f *finish) spend() (reason string, refusal, err error) {
+	if f.Step != 0 {
+		newer, err := f.exec("UPDATE authenticators SET last_step = $1 WHERE id = $2 AND user_id = $3 AND last_step < $1",
+			f.Step, string(f.Proof.ID), string(f.id.User))
+		if err != nil || newer == 0 {
+			return ceremonies.ReasonCodeUsed, ceremonies.ErrSpent, err
+		}
+	}
+	if f.Code != nil {
+		left, err := f.exec("DELETE FROM recovery_codes WHERE user_id = $1 AND hash = $2", string(f.id.User), f.Code)
+		if err != nil || left == 0 {
+			return ceremonies.ReasonCodeUsed, ceremonies.ErrSpent, err
+		}
+	}
+	return "", nil, nil
+}
+
+// renewCodes puts new recovery codes in the place of the old ones.
+func (f *finish) renewCodes() error {
+	if len(f.Codes) == 0 {
+		return nil
+	}
+	user := f.id.User
+	if _, err := f.exec("DELETE FROM recovery_codes WHERE user_id = $1", string(user)); err != nil {
+		return err
+	}
+	for _, hash := range f.Codes {
+		if _, err := f.exec("INSERT INTO recovery_codes (user_id, hash) VALUES ($1, $2)", string(user), hash); err != nil {
+			return err
+		}
+	}
+	err := f.get("SELECT 1 FROM authenticators WHERE user_id = $1 AND method = $2", args{string(user), string(events.MethodRecoveryCode)}, new(int))
+	if errors.Is(err, sql.ErrNoRows) {
+		_, err = addAuthenticator(f.tx, f.CodesAuthenticator, micros(f.At))
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	return countMethods(f.tx, user)
+}
+
 // acquaint keeps what a proof tells of the device, the address and the place that
 // its action came from.
 func (f *finish) acquaint(at int64) error {
-	id := f.Challenge.Action
+	id := f.id
 	var device, address string
 	var latitude, longitude sql.NullFloat64
 	if err := f.get("SELECT device_id, address, latitude, longitude FROM actions WHERE user_id = $1 AND action = $2 AND action_key = $3",
@@ -190,23 +307,25 @@ func (f *finish) regress() error {
 	if f.Regressed == "" {
 		return nil
 	}
-	f.touch(f.Challenge.Action.User)
+	f.touch(f.id.User)
 	_, err := f.exec("UPDATE authenticators SET regressed = $1 WHERE id = $2 AND user_id = $3",
-		true, string(f.Regressed), string(f.Challenge.Action.User))
+		true, string(f.Regressed), string(f.id.User))
 	return err
 }
 
 // countTry counts a wrong answer to an open action, and fails the action at the
 // last one.
 func (f *finish) countTry() error {
-	if f.Challenge.Purpose != ceremonies.ForAction || f.state != events.StateChallengeRequired {
+	if f.Challenge.Purpose != ceremonies.ForAction || f.Uncounted || f.state != events.StateChallengeRequired {
 		return nil
 	}
-	f.tries++
-	id := f.Challenge.Action
-	if _, err := f.exec("UPDATE actions SET tries = $1 WHERE user_id = $2 AND action = $3 AND action_key = $4",
-		int64(f.tries), string(id.User), id.Code, id.Key); err != nil {
-		return err
+	id := f.id
+	if !f.Counted {
+		f.tries++
+		if _, err := f.exec("UPDATE actions SET tries = $1 WHERE user_id = $2 AND action = $3 AND action_key = $4",
+			int64(f.tries), string(id.User), id.Code, id.Key); err != nil {
+			return err
+		}
 	}
 	if f.tries < f.Tries || !f.state.CanBecome(events.StateChallengeFailed, events.ByRefusal) {
 		return nil
@@ -217,6 +336,9 @@ func (f *finish) countTry() error {
 
 // logAll writes the events of the outcome.
 func (f *finish) logAll(moved events.ActionState) error {
+	if f.id.User == "" {
+		return nil // of nobody there is nothing to tell
+	}
 	drafts, err := f.Events(moved, f.tries)
 	if err != nil {
 		return err
@@ -236,15 +358,12 @@ func (f *finish) logAll(moved events.ActionState) error {
 // logRefused writes the event of an answer that was right and came too late.
 func (f *finish) logRefused(reason string) error {
 	c := f.Challenge
-	method := events.MethodPasskey
-	if f.Proof != nil {
-		method = f.Proof.Method
-	} else if f.New != nil {
-		method = f.New.Method
+	if f.id.User == "" {
+		return nil
 	}
 	draft, err := events.NewDraft(events.Ceremony{
-		Step: events.KindCeremonyFailed, ActionID: c.Action, Challenge: c.ID, Ceremony: string(c.Kind),
-		Purpose: string(c.Purpose), Method: method, Reason: reason, Tries: f.tries, Shown: c.Shown,
+		Step: events.KindCeremonyFailed, ActionID: f.id, Challenge: c.ID, Ceremony: string(c.Kind),
+		Purpose: string(c.Purpose), Method: c.Method, Reason: reason, Tries: f.tries, Shown: c.Shown,
 	}, nil, f.At)
 	if err != nil {
 		return err
@@ -255,14 +374,16 @@ func (f *finish) logRefused(reason string) error {
 func checkOutcome(o ceremonies.Outcome) error {
 	var in input
 	in.id("challenge", string(o.Challenge.ID))
-	in.action(o.Challenge.Action)
+	if o.Challenge.Purpose != ceremonies.ForSignIn {
+		in.action(o.Challenge.Action)
+	}
 	if o.New != nil {
 		in.authenticator(*o.New)
 		if o.New.User != o.Challenge.Action.User {
 			in.refuse("authenticator", "belongs to another user")
 		}
 	}
-	if o.Proof != nil {
+	if o.Proof != nil && o.Proof.ID != "" {
 		in.authenticator(*o.Proof)
 	}
 	in.name("authenticator", string(o.Regressed))

@@ -105,7 +105,7 @@ func challenge(id events.ActionID, n int) ceremonies.Challenge {
 	return ceremonies.Challenge{
 		ID: events.ChallengeID(fmt.Sprintf("challenge-%s-%s-%d", id.User, id.Key, n)), Kind: ceremonies.Authentication,
 		Purpose: ceremonies.ForAction, Action: id, Session: json.RawMessage(`{"challenge":"AA"}`),
-		Nonce: []byte("nonce"), Digest: []byte(`{"v":1}`), Shown: true, BegunAt: base, Expires: base.Add(150 * time.Second),
+		Most: 1, Nonce: []byte("nonce"), Digest: []byte(`{"v":1}`), Shown: true, BegunAt: base, Expires: base.Add(150 * time.Second),
 	}
 }
 

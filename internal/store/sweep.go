@@ -41,6 +41,9 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, build func(c ceremonie
 		if _, err := t.exec("DELETE FROM challenges WHERE closed AND expires_at < $1", micros(now.Add(-closedFor))); err != nil {
 			return err
 		}
+		if _, err := t.exec("DELETE FROM meters WHERE ends_at < $1 AND locked_until < $1", micros(now.Add(-ceremonies.MaxLock))); err != nil {
+			return err
+		}
 		for _, table := range []string{"links_redeemed", "operator_invites", "operator_ceremonies", "operator_sessions"} {
 			if _, err := t.exec("DELETE FROM "+table+" WHERE expires_at < $1", at); err != nil {
 				return err
@@ -85,6 +88,10 @@ func (s *Store) sweep(ctx context.Context, now time.Time, build func(c ceremonie
 			if _, err := t.exec("UPDATE challenges SET closed = $1 WHERE id = $2", true, string(d.ID)); err != nil {
 				return err
 			}
+			ended++
+			if d.Action.User == "" {
+				continue // it was begun for nobody, and nobody came
+			}
 			draft, err := build(d.Challenge, d.reason)
 			if err != nil {
 				return err
@@ -96,7 +103,6 @@ func (s *Store) sweep(ctx context.Context, now time.Time, build func(c ceremonie
 			if err := t.log(draft); err != nil {
 				return err
 			}
-			ended++
 		}
 		return nil
 	})

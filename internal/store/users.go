@@ -238,8 +238,10 @@ func (s *Store) DeleteUser(ctx context.Context, id events.UserID, by string) err
 		for _, text := range []string{
 			"DELETE FROM authenticators WHERE user_id = $1",
 			"DELETE FROM addresses WHERE user_id = $1",
+			"DELETE FROM recovery_codes WHERE user_id = $1",
+			"DELETE FROM meters WHERE name IN ('wrong:user:' || $1, 'sent:user:' || $1)",
 			"DELETE FROM challenges WHERE user_id = $1",
-			`UPDATE actions SET prompt = '', redirect_url = '', device_id = '', locale = '', custom = NULL,
+			`UPDATE actions SET prompt = '', redirect_url = '', device_id = '', locale = '', custom = NULL, digest = '',
 				address = '', latitude = NULL, longitude = NULL WHERE user_id = $1`,
 			"UPDATE events SET personal = NULL, salt = NULL WHERE place IN (SELECT place FROM actions WHERE user_id = $1)",
 			"UPDATE events SET personal = NULL, salt = NULL WHERE user_id = $1 AND kind <> 'action.tracked' AND personal IS NOT NULL",

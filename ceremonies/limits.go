@@ -1,0 +1,95 @@
+package ceremonies
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/sallyport/sallyport/events"
+)
+
+// Limits bound guessing and sending. Answers are counted before they are checked,
+// so that many at once are no more than one after another. What counts is wrong
+// codes: a right one begins a user's count anew.
+type Limits struct {
+	// Wrong is how many codes of one user may be wrong within Window, of all methods
+	// and actions together, before the user's codes are locked for Lock. A lock that
+	// follows at once is twice as long, up to MaxLock. Passkeys go on.
+	Wrong  int
+	Window time.Duration
+	Lock   time.Duration
+	// WrongPerAddress is the same for one address (an IPv4 address or an IPv6 /64).
+	WrongPerAddress int
+	// Sent is how many codes may be sent to one user within SendWindow, and to the
+	// people behind one address SentPerAddress.
+	Sent, SentPerAddress int
+	SendWindow           time.Duration
+}
+
+// DefaultLimits leave a code of six digits one chance in about 10,000 a day.
+var DefaultLimits = Limits{
+	Wrong: 10, Window: 15 * time.Minute, Lock: 15 * time.Minute,
+	WrongPerAddress: 100,
+	Sent:            6, SentPerAddress: 60, SendWindow: 10 * time.Minute,
+}
+
+func (l Limits) check() error {
+	if l.Wrong < 1 || l.Window <= 0 || l.Lock <= 0 || l.WrongPerAddress < 1 || l.Sent < 1 || l.SentPerAddress < 1 || l.SendWindow <= 0 {
+		return errors.New("relying party: every limit must be at least 1, and every time positive")
+	}
+	return nil
+}
+
+// guessing are the meters of an answer.
+func (rp *RelyingParty) guessing(user events.UserID, client Client) []Meter {
+	l := rp.limits
+	meters := []Meter{{Name: "wrong:user:" + string(user), Most: l.Wrong, Window: l.Window, Lock: l.Lock}}
+	if name := rp.addressName(client.Address); name != "" {
+		meters = append(meters, Meter{Name: "wrong:address:" + name, Most: l.WrongPerAddress, Window: l.Window, Lock: l.Lock})
+	}
+	return meters
+}
+
+// ofUser are the meters that a right answer begins anew. An address keeps its
+// count: behind it may be others, whose guesses must not be forgiven.
+func ofUser(meters []Meter) []Meter { return meters[:1] }
+
+// sending are the meters of a code that is sent, to a user or for nobody yet to an
+// address of mail.
+func (rp *RelyingParty) sending(whom string, client Client) []Meter {
+	l := rp.limits
+	meters := []Meter{{Name: "sent:user:" + whom, Most: l.Sent, Window: l.SendWindow, Lock: l.SendWindow}}
+	if name := rp.addressName(client.Address); name != "" {
+		meters = append(meters, Meter{Name: "sent:address:" + name, Most: l.SentPerAddress, Window: l.SendWindow, Lock: l.SendWindow})
+	}
+	return meters
+}
+
+// addressName is a keyed hash of the network that one customer of a provider has
+// at least, "" when the address is not known. The hash keeps addresses out of the
+// database.
+func (rp *RelyingParty) addressName(address netip.Addr) string {
+	if !address.IsValid() {
+		return ""
+	}
+	address = address.Unmap().WithZone("")
+	bits := address.BitLen()
+	if address.Is6() {
+		bits = 64
+	}
+	prefix, err := address.Prefix(bits)
+	if err != nil {
+		return "" // there is no such length
+	}
+	return base64URL(rp.vault.hash("address", prefix.String())[:16])
+}
+
+// count refuses what was sent too often.
+func (rp *RelyingParty) count(ctx context.Context, meters []Meter) error {
+	err := rp.store.CountIn(ctx, meters, rp.now())
+	if err != nil {
+		return refusal(err)
+	}
+	return nil
+}
