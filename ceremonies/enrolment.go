@@ -65,15 +65,16 @@ func (rp *RelyingParty) MayEnrol(grant Grant, account Account, action Action, me
 	if !rp.Offers(method) || method == events.MethodRecoveryCode {
 		return refuse(CodeInvalidRequest, ReasonMethodDisabled, nil)
 	}
+	permitted := rp.permitted(grant, method, subject) && !account.Outlived(action)
+	if !permitted && !grant.Allows(ScopeAdd) {
+		return refuse(CodeInvalidToken, ReasonScopeMissing, nil)
+	}
 	switch action.State {
 	case events.StateBlock, events.StateChallengeFailed, events.StateReviewFailed:
 		return refuse(CodeInvalidRequest, ReasonBlocked, nil)
 	}
-	if rp.permitted(grant, method, subject) && !account.Outlived(action) {
+	if permitted {
 		return nil
-	}
-	if !grant.Allows(ScopeAdd) {
-		return refuse(CodeInvalidToken, ReasonScopeMissing, nil)
 	}
 	if action.State == events.StateChallengeRequired {
 		return refuse(CodeInvalidRequest, ReasonProofMissing, nil)

@@ -37,16 +37,19 @@ func (e *Engine) decide(ctx context.Context, c *decision) (Recording, error) {
 			Result: rules.Result{Outcome: c.policy.OnFailure, Reason: rules.ByFailure},
 		}
 	}
-	s := settle(verdict.Result, c.policy, c.profile, c.action.Scope)
-	if s.reason == ByManagement {
-		verdict.Rule = "" // what it said no longer decides
+	s := settle(verdict.Result, c.policy, Circumstances{
+		Methods: c.profile.Methods, Scope: c.action.Scope, SignIn: c.action.SignIn,
+		CodeByEmail: e.config.EnrolByEmail && (c.action.Email != "" || c.profile.Email != ""),
+	})
+	if s.overruled() {
+		verdict.Rule = ""
 	}
 	now := e.config.Now()
 	a, facts := &c.action, &verdict.facts
 	country, _ := facts.IP.CountryCode.Get()
 	d := Decision{
 		ActionID: a.ActionID, Outcome: s.outcome, State: s.state, Reason: s.reason, Rule: verdict.Rule, Set: c.set.Number(),
-		Matches: verdict.Matches, Allowed: s.allowed, Prompt: rules.FillPrompt(c.policy.Prompt, a.Code, a.Custom),
+		Matches: verdict.Matches, Allowed: s.allowed, UserVerification: string(s.verification), Prompt: rules.FillPrompt(c.policy.Prompt, a.Code, a.Custom),
 		PromptID: a.Code + "@" + strconv.Itoa(c.set.Number()), Methods: slices.Clone(c.profile.Methods), Generation: c.profile.Generation,
 	}
 	additions := e.additions(ctx, c, verdict.Additions, start)
@@ -122,7 +125,7 @@ func draft(c *decision, d *Decision, v *evaluation, country string, additions []
 	record := events.ActionTracked{
 		ActionID: d.ActionID, State: d.State, Outcome: string(d.Outcome), Reason: string(d.Reason), Rule: d.Rule, Set: d.Set,
 		Matches: matches, Enrolled: c.profile.Enrolled(), Country: country, Shown: d.PromptID, Allowed: d.Allowed,
-		Lists: v.lists, IPData: v.data, Micros: took.Microseconds(),
+		UserVerification: d.UserVerification, SignIn: c.action.SignIn, Lists: v.lists, IPData: v.data, Micros: took.Microseconds(),
 	}
 	if v.asOf != (events.Position{}) {
 		record.AsOf = v.asOf.String()

@@ -22,6 +22,7 @@ type Action struct {
 	Locale          string
 	RedirectURL     string
 	Scope           string          // space separated, see ScopeAdd
+	SignIn          bool            // the person proves themselves with this very action, see BySignIn; false: they are signed in already
 	Custom          map[string]any  // string, bool, and any number; whole ones up to 2^53, which a float64 holds exactly
 	RawCustom       json.RawMessage // Custom as it was sent, kept verbatim
 }
@@ -77,30 +78,38 @@ func (p Profile) Enrolled() bool { return len(p.Methods) > 0 }
 // Reasons that the engine adds to those of the rules.
 const (
 	// ByEnrolmentPolicy: the rules asked for a challenge, the person has no
-	// authenticator, and the action's policy for that case decided.
+	// authenticator, and the action's policy for that case decided. With the state
+	// CHALLENGE_REQUIRED the person first creates a passkey.
 	ByEnrolmentPolicy rules.Reason = "enrolment-policy"
 	// ByManagement: the action asks to change the person's authenticators, so an
 	// enrolled person is challenged whatever the rules said.
 	ByManagement rules.Reason = "management"
+	// BySignIn: the person proves themselves with this very action, as in signing in
+	// with a passkey or claiming a code sent by e-mail, so an ALLOW asks for a proof.
+	BySignIn rules.Reason = "sign-in"
 )
 
 // Decision is the recorded answer to one action. It does not change; State does.
 type Decision struct {
 	events.ActionID
-	Outcome        rules.Outcome
-	State          events.ActionState // current state
-	Reason         rules.Reason
-	Rule           string // id of the rule that decided, "" otherwise
-	Set            int
-	Matches        []rules.Match
-	Allowed        []events.Method // that a challenge accepts; empty means any
-	Prompt         string          // what a challenge shows, already filled in
-	PromptID       string          // the template it comes from: "payment@7", action code and set number
-	Methods        []events.Method
-	Generation     int64
-	CreatedAt      time.Time
-	StateChangedAt time.Time
-	Repeated       bool // this action had been decided before; nothing was recorded now
+	Outcome rules.Outcome
+	State   events.ActionState // current state
+	Reason  rules.Reason
+	Rule    string // id of the rule that decided, "" otherwise
+	Set     int
+	Matches []rules.Match
+	Allowed []events.Method // that a challenge accepts; empty means any
+	// UserVerification is what a challenge asks of the authenticator: required,
+	// preferred or discouraged (WebAuthn L3, section 5.8.6), as the deciding rule or
+	// else the action has it. Empty means the server's default.
+	UserVerification string
+	Prompt           string // what a challenge shows, already filled in
+	PromptID         string // the template it comes from: "payment@7", action code and set number
+	Methods          []events.Method
+	Generation       int64
+	CreatedAt        time.Time
+	StateChangedAt   time.Time
+	Repeated         bool // this action had been decided before; nothing was recorded now
 }
 
 // Enrolled reports whether the person could be challenged when the action was decided.

@@ -22,6 +22,8 @@ actions:
   - {code: blocks, unenrolled: block, rules: [{id: r3, name: R, when: "true", outcome: CHALLENGE, methods: [PASSKEY, SECURITY_KEY]}]}
   - {code: fails, onFailure: CHALLENGE, rules: [{id: r4, name: R, when: "true", outcome: ALLOW, methods: [PASSKEY]}]}
   - {code: errs, unenrolled: allow, rules: [{id: r6, name: R, when: int(user.id) > 5, outcome: CHALLENGE, onError: match}]}
+  - {code: enrols, unenrolled: enrol, rules: [{id: r7, name: R, when: "true", outcome: CHALLENGE, methods: [PASSKEY, SECURITY_KEY]}]}
+  - {code: enrols-in-vain, unenrolled: enrol, rules: [{id: r8, name: R, when: "true", outcome: CHALLENGE, methods: [SECURITY_KEY]}]}
   - {code: any, rules: [{id: r5, name: R, when: "true", outcome: CHALLENGE}]}
 otherwise: {rules: []}
 `
@@ -33,6 +35,8 @@ func TestChallengesAcceptTheMethodsOfTheirRule(t *testing.T) {
 		code    string
 		methods []events.Method
 		scope   string
+		signIn  bool
+		email   string
 		source  engine.Signals
 		want    string // outcome, state, reason
 		allowed []events.Method
@@ -55,6 +59,22 @@ func TestChallengesAcceptTheMethodsOfTheirRule(t *testing.T) {
 		},
 		{name: "a person who has none, allowed by policy", code: "allows", want: "CHALLENGE ALLOW enrolment-policy", allowed: named},
 		{name: "a person who has none, to be blocked", code: "blocks", want: "CHALLENGE BLOCK enrolment-policy", allowed: named},
+		{name: "a person who has none, to enrol", code: "enrols", email: "jane@example.com", want: "CHALLENGE CHALLENGE_REQUIRED enrolment-policy", allowed: named},
+		{
+			name: "a person who has another does not enrol", code: "enrols", email: "jane@example.com", methods: []events.Method{events.MethodEmailOTP},
+			want: "CHALLENGE BLOCK enrolment-policy", allowed: named,
+		},
+		{
+			name: "a person who would enrol what the rule does not accept", code: "enrols-in-vain", email: "jane@example.com",
+			want: "CHALLENGE BLOCK enrolment-policy", allowed: []events.Method{events.MethodSecurityKey},
+		},
+		{name: "a person who signs in and has none", code: "blocks", signIn: true, want: "CHALLENGE CHALLENGE_REQUIRED rule", allowed: named},
+		{
+			name: "a person who signs in and has another", code: "blocks", signIn: true, methods: []events.Method{events.MethodEmailOTP},
+			want: "CHALLENGE CHALLENGE_REQUIRED rule", allowed: named,
+		},
+		{name: "signing in after an ALLOW accepts any", code: "fails", signIn: true, want: "CHALLENGE CHALLENGE_REQUIRED sign-in"},
+		{name: "an error that counts as a match lets nobody sign in", code: "errs", signIn: true, want: "BLOCK BLOCK fail-mode"},
 		{name: "a rule that names none accepts any", code: "any", methods: []events.Method{events.MethodRecoveryCode}, want: "CHALLENGE CHALLENGE_REQUIRED rule"},
 		{
 			name: "a failure accepts any", code: "fails", methods: []events.Method{events.MethodEmailOTP}, source: failing,
@@ -75,7 +95,7 @@ func TestChallengesAcceptTheMethodsOfTheirRule(t *testing.T) {
 			for _, m := range tt.methods {
 				recorder.Enrol("jane", m, decidedAt)
 			}
-			config := engine.Config{Recorder: recorder, Rules: func() *rules.Set { return set }}
+			config := engine.Config{Recorder: recorder, Rules: func() *rules.Set { return set }, EnrolByEmail: true}
 			if tt.source != nil {
 				config.Signals = []engine.Signals{tt.source}
 			}
@@ -84,7 +104,7 @@ func TestChallengesAcceptTheMethodsOfTheirRule(t *testing.T) {
 				t.Fatal(err)
 			}
 			a := action(tt.code, nil)
-			a.Scope = tt.scope
+			a.Scope, a.SignIn, a.Email = tt.scope, tt.signIn, tt.email
 			d := track(t, e, a)
 			if got := fmt.Sprint(d.Outcome, " ", d.State, " ", d.Reason); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)

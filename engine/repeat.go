@@ -14,13 +14,12 @@ type Settlement struct {
 }
 
 // Settle applies the policies that stand above the rules to what a set says about
-// an action of a person with these methods, as Track does. It is for those who
-// repeat decisions.
-func Settle(set *rules.Set, code string, r rules.Result, methods []events.Method, scope string) Settlement {
-	s := settle(r, set.Action(code), Profile{Methods: methods}, scope)
+// an action, as Track does. It is for those who repeat decisions.
+func Settle(set *rules.Set, code string, r rules.Result, c Circumstances) Settlement {
+	s := settle(r, set.Action(code), c)
 	out := Settlement{Outcome: s.outcome, State: s.state, Reason: s.reason, Rule: r.Rule}
-	if s.reason == ByManagement {
-		out.Rule = "" // what it said no longer decides
+	if s.overruled() {
+		out.Rule = ""
 	}
 	return out
 }

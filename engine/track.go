@@ -34,6 +34,9 @@ type Config struct {
 	Now      func() time.Time  // nil: time.Now
 	Deadline time.Duration     // for waiting for the person's turn, signals and rules together; 0: DefaultDeadline
 	Log      *slog.Logger      // told about failing signals; nil: nothing is logged
+	// EnrolByEmail says that the server can send one-time codes by e-mail. While it is
+	// false, the policy rules.UnenrolledEnrol blocks.
+	EnrolByEmail bool
 }
 
 // Engine decides actions. It is safe for concurrent use.

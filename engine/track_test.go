@@ -39,6 +39,7 @@ actions:
       - {id: broken, name: Broken, when: int(custom.code) > 0, outcome: REVIEW}
   - {code: review-first, default: CHALLENGE, unenrolled: review, rules: []}
   - {code: block-first, default: CHALLENGE, unenrolled: block, rules: []}
+  - {code: enrol-first, default: CHALLENGE, unenrolled: enrol, rules: []}
   - {code: fails-open, default: BLOCK, onFailure: ALLOW, rules: []}
   - {code: fails-review, default: ALLOW, onFailure: REVIEW, unenrolled: allow, rules: []}
 otherwise: {rules: []}
@@ -111,6 +112,7 @@ func TestTrackSettles(t *testing.T) {
 		code     string
 		custom   map[string]any
 		scope    string
+		signIn   bool
 		enrolled bool
 		source   engine.Signals
 		want     string // outcome, state, reason, rule
@@ -142,6 +144,19 @@ func TestTrackSettles(t *testing.T) {
 		{name: "management after an allowing failure", code: "fails-open", scope: engine.ScopeAdd, enrolled: true, source: failing, want: "CHALLENGE CHALLENGE_REQUIRED management"},
 		{name: "management that is blocked stays blocked", code: "payment", custom: amount(2000), scope: engine.ScopeAdd, enrolled: true, want: "BLOCK BLOCK rule blocked"},
 		{name: "management of a person without an authenticator", code: "sign-in", scope: engine.ScopeAdd, want: "ALLOW ALLOW default", device: true},
+		{name: "signing in after the default", code: "sign-in", signIn: true, want: "CHALLENGE CHALLENGE_REQUIRED sign-in"},
+		{name: "signing in of an enrolled person", code: "sign-in", signIn: true, enrolled: true, want: "CHALLENGE CHALLENGE_REQUIRED sign-in"},
+		{name: "signing in after an allowing rule", code: "payment", custom: map[string]any{"amount": 7.0, "code": "0"}, signIn: true, want: "CHALLENGE CHALLENGE_REQUIRED sign-in"},
+		{name: "signing in after a challenging rule", code: "payment", custom: amount(200), signIn: true, want: "CHALLENGE CHALLENGE_REQUIRED rule challenged"},
+		{name: "signing in where newcomers are blocked", code: "block-first", signIn: true, want: "CHALLENGE CHALLENGE_REQUIRED default"},
+		{name: "signing in where newcomers are reviewed", code: "review-first", signIn: true, want: "CHALLENGE CHALLENGE_REQUIRED default"},
+		{name: "signing in where newcomers enrol", code: "enrol-first", signIn: true, want: "CHALLENGE CHALLENGE_REQUIRED default"},
+		{name: "signing in that is reviewed", code: "payment", custom: amount(600), signIn: true, want: "REVIEW REVIEW_REQUIRED rule reviewed"},
+		{name: "signing in that is blocked", code: "payment", custom: amount(2000), signIn: true, want: "BLOCK BLOCK rule blocked"},
+		{name: "signing in after a failure", code: "sign-in", signIn: true, enrolled: true, source: failing, want: "CHALLENGE CHALLENGE_REQUIRED fail-mode"},
+		{name: "signing in after a failure without an authenticator", code: "sign-in", signIn: true, source: failing, want: "BLOCK BLOCK fail-mode"},
+		{name: "signing in after an allowing failure", code: "fails-open", signIn: true, source: failing, want: "CHALLENGE CHALLENGE_REQUIRED sign-in"},
+		{name: "signing in to manage", code: "sign-in", scope: engine.ScopeAdd, signIn: true, enrolled: true, want: "CHALLENGE CHALLENGE_REQUIRED management"},
 		{name: "reading is no management", code: "sign-in", scope: engine.ScopeRead, enrolled: true, want: "ALLOW ALLOW default", device: true},
 	}
 	for _, tt := range tests {
@@ -155,7 +170,7 @@ func TestTrackSettles(t *testing.T) {
 				from = openSignals(t)
 			}
 			a := action(tt.code, tt.custom)
-			a.Scope = tt.scope
+			a.Scope, a.SignIn = tt.scope, tt.signIn
 			d := track(t, newEngine(t, recorder, from), a)
 			if got := strings.TrimSpace(fmt.Sprintf("%s %s %s %s", d.Outcome, d.State, d.Reason, d.Rule)); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)

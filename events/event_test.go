@@ -214,7 +214,7 @@ func TestDecode(t *testing.T) {
 	id := events.ActionID{User: "u", Code: "payment", Key: "k"}
 	ceremony := events.Ceremony{
 		ActionID: id, State: events.StateChallengeSucceeded, Challenge: "c", Ceremony: "authentication", Purpose: "action",
-		Method: events.MethodPasskey, Authenticator: "a", Reason: "r", Detail: "d", Tries: 2, Digest: "x", Shown: true,
+		Method: events.MethodPasskey, Authenticator: "a", Reason: "r", Detail: "d", Tries: 2, Digest: "x", Shown: true, Browser: "NotAllowedError",
 		Receipt: json.RawMessage(`{"v":1}`),
 	}
 	records := map[events.Kind]events.Record{
@@ -222,6 +222,8 @@ func TestDecode(t *testing.T) {
 		events.KindActionUpdated:        events.ActionUpdated{ActionID: id, State: events.StateReviewFailed, From: events.StateReviewRequired, By: events.ByApplication},
 		events.KindAuthenticatorAdded:   events.AuthenticatorAdded{ActionID: id, Authenticator: "a", Method: events.MethodPasskey, AAGUID: "g", Synced: true, By: events.ByPerson},
 		events.KindAuthenticatorRemoved: events.AuthenticatorRemoved{ActionID: id, Authenticator: "a", Method: events.MethodPasskey, By: events.ByManagement},
+		events.KindAuthenticatorChanged: events.AuthenticatorChanged{ActionID: id, Authenticator: "a", Method: events.MethodPasskey, Fields: []string{"name", "default"}, By: events.ByPerson},
+		events.KindRecoveryCodesRenewed: events.RecoveryCodesRenewed{ActionID: id, Count: 10, By: events.ByPerson},
 		events.KindUserUpdated:          events.UserUpdated{ActionID: id, Fields: []string{"email"}, By: events.ByApplication},
 		events.KindUserDeleted:          events.UserDeleted{ActionID: id, By: events.ByApplication},
 		events.KindRuleSetPublished:     events.RuleSetPublished{Set: 3, Author: "a", Note: "n", SHA256: "h"},

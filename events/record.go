@@ -18,8 +18,8 @@ const (
 	KindCeremonyDenied       Kind = "ceremony.denied"
 	KindCeremonyAbandoned    Kind = "ceremony.abandoned"
 	KindAuthenticatorAdded   Kind = "authenticator.added"
-	KindAuthenticatorRemoved Kind = "authenticator.removed"
 	KindAuthenticatorChanged Kind = "authenticator.changed"
+	KindAuthenticatorRemoved Kind = "authenticator.removed"
 	KindRecoveryCodesRenewed Kind = "recovery-codes.renewed"
 	KindUserUpdated          Kind = "user.updated"
 	KindUserDeleted          Kind = "user.deleted"
@@ -46,23 +46,26 @@ const (
 // ActionTracked is the decision about one action.
 type ActionTracked struct {
 	ActionID
-	State            ActionState     `json:"state"`
-	Outcome          string          `json:"outcome"`            // what the rules said: ALLOW, CHALLENGE, REVIEW or BLOCK
-	Reason           string          `json:"reason"`             // why this outcome: rule, default, fail-mode, enrolment-policy, management
-	Rule             string          `json:"rule,omitempty"`     // id of the rule that decided
-	RuleName         string          `json:"ruleName,omitempty"` // its name at that time
-	Set              int             `json:"set"`                // number of the rule set
-	Matches          json.RawMessage `json:"matches,omitempty"`  // version-tagged, written by the rules codec
-	Enrolled         bool            `json:"enrolled"`
-	Country          string          `json:"country,omitempty"` // ISO 3166-1 alpha-2, from the address
-	Shown            string          `json:"shown,omitempty"`   // id of the template whose text a challenge shows
-	Allowed          []Method        `json:"allowed,omitempty"` // methods that a challenge accepts; none means any
-	UserVerification string          `json:"userVerification,omitempty"`
-	AsOf             string          `json:"asOf,omitempty"`   // position of the last event folded into the metrics that were read
-	Lists            int64           `json:"lists,omitempty"`  // number of the last change of lists that was taken into account
-	IPData           string          `json:"ipData,omitempty"` // version of the IP data
-	Added            []string        `json:"added,omitempty"`  // names of lists that live matches added to
-	Micros           int64           `json:"micros"`           // time to decide, without the commit
+	State    ActionState     `json:"state"`
+	Outcome  string          `json:"outcome"`            // what the rules said: ALLOW, CHALLENGE, REVIEW or BLOCK
+	Reason   string          `json:"reason"`             // why this outcome: rule, default, fail-mode, enrolment-policy, management, sign-in
+	Rule     string          `json:"rule,omitempty"`     // id of the rule that decided
+	RuleName string          `json:"ruleName,omitempty"` // its name at that time
+	Set      int             `json:"set"`                // number of the rule set
+	Matches  json.RawMessage `json:"matches,omitempty"`  // version-tagged, written by the rules codec
+	Enrolled bool            `json:"enrolled"`
+	Country  string          `json:"country,omitempty"` // ISO 3166-1 alpha-2, from the address
+	Shown    string          `json:"shown,omitempty"`   // id of the template whose text a challenge shows
+	Allowed  []Method        `json:"allowed,omitempty"` // methods that a challenge accepts; none means any
+	// UserVerification is what a challenge asks of the authenticator: required,
+	// preferred or discouraged. Empty means the server's default.
+	UserVerification string   `json:"userVerification,omitempty"`
+	SignIn           bool     `json:"signIn,omitempty"` // the person proves themselves with this very action
+	AsOf             string   `json:"asOf,omitempty"`   // position of the last event folded into the metrics that were read
+	Lists            int64    `json:"lists,omitempty"`  // number of the last change of lists that was taken into account
+	IPData           string   `json:"ipData,omitempty"` // version of the IP data
+	Added            []string `json:"added,omitempty"`  // names of lists that live matches added to
+	Micros           int64    `json:"micros"`           // time to decide, without the commit
 }
 
 // ActionUpdated is a change of state by the backend or a reviewer.
@@ -85,7 +88,7 @@ type Ceremony struct {
 	Authenticator AuthenticatorID `json:"authenticator,omitempty"`
 	Reason        string          `json:"reason,omitempty"`  // stable code of a failure
 	Detail        string          `json:"detail,omitempty"`  // the library's text, for the audit trail only
-	Browser       string          `json:"browser,omitempty"` // name of the browser's own error, such as NotAllowedError, when the browser did not answer; nobody answered wrongly then
+	Browser       string          `json:"browser,omitempty"` // name of the browser's own error, such as NotAllowedError, when the browser did not answer: nobody answered wrongly then
 	Tries         int             `json:"tries,omitempty"`   // ceremonies answered wrongly so far
 	Digest        string          `json:"digest,omitempty"`  // base64url challenge: SHA-256 over the nonce and the digest of what it commits to
 	Shown         bool            `json:"shown,omitempty"`   // our page displayed the text
@@ -102,16 +105,8 @@ type AuthenticatorAdded struct {
 	By            string          `json:"by"`
 }
 
-// AuthenticatorRemoved is an authenticator that was taken from a user.
-type AuthenticatorRemoved struct {
-	ActionID
-	Authenticator AuthenticatorID `json:"authenticator"`
-	Method        Method          `json:"method"`
-	By            string          `json:"by"`
-}
-
-// AuthenticatorChanged is another name of an authenticator, or that it is the one
-// that is offered first.
+// AuthenticatorChanged is a change of what a user or the backend may say about an
+// authenticator, such as its name.
 type AuthenticatorChanged struct {
 	ActionID
 	Authenticator AuthenticatorID `json:"authenticator"`
@@ -120,10 +115,19 @@ type AuthenticatorChanged struct {
 	By            string          `json:"by"`
 }
 
-// RecoveryCodesRenewed is a new set of recovery codes; the ones before are void.
+// AuthenticatorRemoved is an authenticator that was taken from a user.
+type AuthenticatorRemoved struct {
+	ActionID
+	Authenticator AuthenticatorID `json:"authenticator"`
+	Method        Method          `json:"method"`
+	By            string          `json:"by"`
+}
+
+// RecoveryCodesRenewed is a new list of recovery codes of a user. Those of the list
+// before are worth nothing from then on.
 type RecoveryCodesRenewed struct {
 	ActionID
-	Count int    `json:"count"`
+	Count int    `json:"count"` // of the codes in the new list
 	By    string `json:"by"`
 }
 
@@ -202,8 +206,8 @@ func (ActionTracked) Kind() Kind        { return KindActionTracked }
 func (ActionUpdated) Kind() Kind        { return KindActionUpdated }
 func (c Ceremony) Kind() Kind           { return c.Step }
 func (AuthenticatorAdded) Kind() Kind   { return KindAuthenticatorAdded }
-func (AuthenticatorRemoved) Kind() Kind { return KindAuthenticatorRemoved }
 func (AuthenticatorChanged) Kind() Kind { return KindAuthenticatorChanged }
+func (AuthenticatorRemoved) Kind() Kind { return KindAuthenticatorRemoved }
 func (RecoveryCodesRenewed) Kind() Kind { return KindRecoveryCodesRenewed }
 func (UserUpdated) Kind() Kind          { return KindUserUpdated }
 func (UserDeleted) Kind() Kind          { return KindUserDeleted }
@@ -232,10 +236,10 @@ func (d Draft) Decode() (Record, error) {
 		record = &Ceremony{Step: d.Kind}
 	case KindAuthenticatorAdded:
 		record = &AuthenticatorAdded{}
-	case KindAuthenticatorRemoved:
-		record = &AuthenticatorRemoved{}
 	case KindAuthenticatorChanged:
 		record = &AuthenticatorChanged{}
+	case KindAuthenticatorRemoved:
+		record = &AuthenticatorRemoved{}
 	case KindRecoveryCodesRenewed:
 		record = &RecoveryCodesRenewed{}
 	case KindUserUpdated:

@@ -23,6 +23,8 @@ type testCase struct {
 	Matches []string       `yaml:"matches"` // id, verdict and "decides"
 	Methods []string       `yaml:"methods"` // that a challenge accepts
 	Adds    []string       `yaml:"adds"`    // value, list and duration
+
+	UserVerification rules.UserVerification `yaml:"userVerification"` // that a challenge asks for
 }
 
 // TestCases runs the files of testdata. Each describes one behaviour: rules.yaml
@@ -101,6 +103,9 @@ func runCases(t *testing.T, d rules.Definition, text []byte) {
 			}
 			if diff := cmp.Diff(c.Methods, got.Methods, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("methods (-want +got):\n%s", diff)
+			}
+			if got.UserVerification != c.UserVerification {
+				t.Errorf("user verification %q, want %q", got.UserVerification, c.UserVerification)
 			}
 			var adds []string
 			for _, a := range got.Additions {

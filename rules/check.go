@@ -146,7 +146,8 @@ var celReserved = map[string]bool{"in": true, "true": true, "false": true, "null
 func (c *checker) action(path string, a *ActionRules) {
 	c.oneOf(path+".default", "", string(a.Default), outcomes)
 	c.oneOf(path+".onFailure", "", string(a.OnFailure), outcomes)
-	c.oneOf(path+".unenrolled", "", string(a.Unenrolled), []string{string(UnenrolledAllow), string(UnenrolledReview), string(UnenrolledBlock)})
+	c.oneOf(path+".unenrolled", "", string(a.Unenrolled), []string{string(UnenrolledAllow), string(UnenrolledEnrol), string(UnenrolledReview), string(UnenrolledBlock)})
+	c.oneOf(path+".userVerification", "", string(a.UserVerification), userVerifications)
 	c.text(path+".prompt", "", a.Prompt, MaxPromptRunes)
 	c.rules += len(a.Rules)
 	for i := range a.Rules {
@@ -154,7 +155,10 @@ func (c *checker) action(path string, a *ActionRules) {
 	}
 }
 
-var outcomes = []string{string(Allow), string(Challenge), string(Review), string(Block)}
+var (
+	outcomes          = []string{string(Allow), string(Challenge), string(Review), string(Block)}
+	userVerifications = []string{string(VerificationRequired), string(VerificationPreferred), string(VerificationDiscouraged)}
+)
 
 func (c *checker) rule(path string, r *Rule) {
 	if !ruleID.MatchString(r.ID) {
@@ -178,6 +182,7 @@ func (c *checker) rule(path string, r *Rule) {
 	c.oneOf(path+".mode", r.ID, string(r.Mode), []string{string(Live), string(Shadow), string(Off)})
 	c.oneOf(path+".onError", r.ID, string(r.OnError), []string{string(ErrorFails), string(ErrorMatches), string(ErrorIgnored)})
 	c.oneOf(path+".onUnknown", r.ID, string(r.OnUnknown), []string{string(UnknownIgnored), string(UnknownMatches)})
+	c.oneOf(path+".userVerification", r.ID, string(r.UserVerification), userVerifications)
 	if len(r.Tags) > MaxTags {
 		c.report(path+".tags", r.ID, "there are %d tags; at most %d are allowed", len(r.Tags), MaxTags)
 	}

@@ -211,7 +211,8 @@ func (d *decision) add(rule *compiled, end ended) {
 	if rule.Mode == Live && !d.decided {
 		switch {
 		case matches:
-			d.result.Outcome, d.result.Reason, d.result.Rule, d.result.Methods = rule.Outcome, ByRule, rule.ID, rule.Methods
+			d.result.Outcome, d.result.Reason, d.result.Rule = rule.Outcome, ByRule, rule.ID
+			d.result.Methods, d.result.UserVerification = rule.Methods, rule.UserVerification
 			d.result.Erred = end.verdict == Erred
 			decides = true
 		case end.verdict == Erred && rule.OnError == ErrorFails:

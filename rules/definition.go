@@ -48,8 +48,20 @@ type Unenrolled string
 // The policies for people who cannot be challenged yet.
 const (
 	UnenrolledAllow  Unenrolled = "allow"  // the person goes on, as the wire protocol has it; not after a failure, and not where the rule names methods
+	UnenrolledEnrol  Unenrolled = "enrol"  // the person types a one-time code from an e-mail, creates a passkey and proves themselves with it; refused where no code can be sent, after a failure, and where the rule accepts no passkey
 	UnenrolledReview Unenrolled = "review" // somebody looks at it
 	UnenrolledBlock  Unenrolled = "block"  // the person is refused
+)
+
+// UserVerification says whether an authenticator must verify the person, by a
+// fingerprint, a face or a PIN, and not only that somebody is there.
+type UserVerification string
+
+// The requirements of user verification (WebAuthn L3, section 5.8.6).
+const (
+	VerificationRequired    UserVerification = "required"    // an answer without it is refused
+	VerificationPreferred   UserVerification = "preferred"   // asked for where the authenticator can do it; an answer without it counts
+	VerificationDiscouraged UserVerification = "discouraged" // not asked for; that somebody is there is enough
 )
 
 // FieldType is the type of a custom field.
@@ -184,8 +196,10 @@ type Metric struct {
 	Counts Counted `json:"counts,omitempty" yaml:"counts,omitempty"`
 	// A condition on what is counted, CEL over the facts that were recorded with it,
 	// and besides action.outcome (what the rules said) and, for challenges,
-	// challenge.result (succeeded, failed, denied or abandoned). Everything counts when
-	// it is left out. It reads neither metrics nor lists.
+	// challenge.result: succeeded, failed (a wrong answer), denied (the person had not
+	// asked for it) or abandoned (no answer came in time, or the browser gave an error
+	// instead of one). Everything counts when it is left out. It reads neither metrics
+	// nor lists.
 	Where string `json:"where,omitempty" yaml:"where,omitempty"`
 	// How far back it reaches, such as 10m, 24h or 30d: at least a minute and at most
 	// 30 days.
@@ -205,6 +219,9 @@ type ActionRules struct {
 	// What a challenge means for a person who has nothing to prove themselves with;
 	// allow when left out.
 	Unenrolled Unenrolled `json:"unenrolled,omitempty" yaml:"unenrolled,omitempty"`
+	// Whether the authenticator must verify the person in a challenge of the action; as
+	// the server is configured when left out. A rule may ask for something else.
+	UserVerification UserVerification `json:"userVerification,omitempty" yaml:"userVerification,omitempty"`
 	// The text that a person approves, with {name} for custom values, such as
 	// "Pay {amount} to {payee}". A plain sentence with the code when left out.
 	Prompt string `json:"prompt,omitempty" yaml:"prompt,omitempty"`
@@ -260,6 +277,10 @@ type Rule struct {
 	// The authenticators that a challenge of this rule accepts, such as PASSKEY; any
 	// when left out.
 	Methods []string `json:"methods,omitempty" yaml:"methods,omitempty"`
+	// Whether the authenticator must verify the person in a challenge of this rule; as
+	// the action says when left out. It has no effect with another outcome than
+	// CHALLENGE.
+	UserVerification UserVerification `json:"userVerification,omitempty" yaml:"userVerification,omitempty"`
 	// What is done when the live rule matches, together with the decision, also when an
 	// earlier rule decides.
 	OnMatch *OnMatch `json:"onMatch,omitempty" yaml:"onMatch,omitempty"`

@@ -90,12 +90,13 @@ actions:
       - {id: d, name: D, when: custom.amount > 4, outcome: BLOCK}
       - {id: a, name: A, when: custom.amount > 10, outcome: REVIEW, rollout: 50}
       - {id: new, name: New, when: "true", outcome: BLOCK, mode: shadow}
-      - {id: b, name: B, when: custom.amount > 2, outcome: BLOCK, methods: [PASSKEY], onMatch: {add: ip.address, to: suspects}}
+      - {id: b, name: B, when: custom.amount > 2, outcome: BLOCK, methods: [PASSKEY], userVerification: required, onMatch: {add: ip.address, to: suspects}}
       - {id: e, name: E, when: custom.amount > 5, outcome: BLOCK}
   - code: sign-in
     rules: []
 otherwise:
   unenrolled: block
+  userVerification: discouraged
   rules: []
 tests:
   - {name: small, action: payment, facts: {custom.amount: 2}, want: BLOCK, rule: b}
@@ -116,11 +117,13 @@ tests:
 			"rule a of payment: rollout: – → 50",
 			"rule new of payment: added",
 			"rule b of payment: methods: – → [\"PASSKEY\"]",
+			"rule b of payment: userVerification: – → required",
 			"rule b of payment: onMatch: – → {\"add\":\"ip.address\",\"to\":\"suspects\"}",
 			"rule b of payment: tags: [\"x\"] → –",
 			"rule e of payment: moved from action refund to payment",
 			"action sign-in: added",
 			"any other action: unenrolled: allow → block",
+			"any other action: userVerification: – → discouraged",
 			"test small: facts: {\"custom.amount\":1} → {\"custom.amount\":2}",
 			"test small: want: ALLOW → BLOCK",
 			"test small: rule: – → b",

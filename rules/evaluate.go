@@ -14,6 +14,9 @@ type Result struct {
 	// Methods are the authenticators that a challenge accepts, as the rule that
 	// decided has it; empty means any. The caller must not change it.
 	Methods []string
+	// UserVerification is what a challenge asks of the authenticator, as the rule that
+	// decided has it; empty means as the action says.
+	UserVerification UserVerification
 	// Additions is what the live rules that match add to lists, in the order of the
 	// rules, whether they decide or not.
 	Additions []Addition

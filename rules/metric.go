@@ -26,10 +26,10 @@ type ChallengeResult string
 
 // The results of challenges.
 const (
-	ChallengeSucceeded ChallengeResult = "succeeded"
-	ChallengeFailed    ChallengeResult = "failed"
-	ChallengeDenied    ChallengeResult = "denied"
-	ChallengeAbandoned ChallengeResult = "abandoned"
+	ChallengeSucceeded ChallengeResult = "succeeded" // the person proved themselves
+	ChallengeFailed    ChallengeResult = "failed"    // the answer was wrong
+	ChallengeDenied    ChallengeResult = "denied"    // the person said that they had not asked for it
+	ChallengeAbandoned ChallengeResult = "abandoned" // no answer came in time, or the browser gave an error instead of one
 )
 
 // ChallengeResults are all of them.

@@ -75,6 +75,15 @@ func TestDocumentation(t *testing.T) {
 			t.Errorf("docs/rules.md does not name %s", method)
 		}
 	}
+	for _, row := range []string{
+		string(rules.UnenrolledAllow) + "` (default)", string(rules.UnenrolledEnrol) + "`", string(rules.UnenrolledReview) + "`", string(rules.UnenrolledBlock) + "`",
+		string(rules.VerificationRequired) + "`", string(rules.VerificationPreferred) + "`", string(rules.VerificationDiscouraged) + "`",
+		string(rules.ChallengeSucceeded) + "`", string(rules.ChallengeFailed) + "`", string(rules.ChallengeDenied) + "`", string(rules.ChallengeAbandoned) + "`",
+	} {
+		if !strings.Contains(string(text), "\n| `"+row+" | ") {
+			t.Errorf("docs/rules.md has no row %s", row)
+		}
+	}
 	limits := fmt.Sprintf("| a condition | %d KiB, %s parts; loops nest %d deep, lists and maps %d;", rules.MaxExpressionBytes>>10,
 		withComma(rules.MaxExpressionNodes), rules.MaxComprehensionNesting, rules.MaxLiteralNesting)
 	sizes := fmt.Sprintf("| a rule set | %d MiB, %s rules, %d actions, %d fields, %d metrics, %d lists, %s tests |", rules.MaxDefinitionBytes>>20,

@@ -91,11 +91,11 @@ func fullDefinition() rules.Definition {
 		Metrics: []rules.Metric{{Name: "spent", Description: "d", Function: rules.Sum, Of: "custom.amount", Per: "user.id", Counts: rules.CountActions, Where: "true", Window: "24h"}},
 		Lists:   []rules.List{{Name: "suspects", Type: rules.ListOfRanges, Description: "d", Inactive: true}},
 		Actions: []rules.ActionRules{{
-			Code: "payment", Default: rules.Allow, OnFailure: rules.Block, Unenrolled: rules.UnenrolledBlock, Prompt: "Pay {amount}",
+			Code: "payment", Default: rules.Allow, OnFailure: rules.Block, Unenrolled: rules.UnenrolledEnrol, Prompt: "Pay {amount}", UserVerification: rules.VerificationPreferred,
 			Wire: &rules.WireAction{Templates: "{}", Methods: "[]", PromptToEnroll: "[]", DefaultMethod: `"PASSKEY"`, Webhook: `"x"`},
 			Rules: []rules.Rule{{
 				ID: "a", Name: "A", Description: "d", When: "metric.spent > 1", Outcome: rules.Challenge, Mode: rules.Shadow,
-				OnError: rules.ErrorMatches, OnUnknown: rules.UnknownMatches, Position: &position, Rollout: &percent, Methods: []string{"PASSKEY"},
+				OnError: rules.ErrorMatches, OnUnknown: rules.UnknownMatches, Position: &position, Rollout: &percent, Methods: []string{"PASSKEY"}, UserVerification: rules.VerificationRequired,
 				OnMatch: &rules.OnMatch{Add: "ip.address", To: "suspects", For: "24h"}, Tags: []string{"t"},
 				Wire: &rules.WireRule{Conditions: "{}", When: "true", PromptToEnroll: "true", DefaultMethod: `"PASSKEY"`},
 			}},
@@ -180,6 +180,9 @@ func TestSchemaRefusesMistakes(t *testing.T) {
 		"more than all users":              rule("rollout: 101"),
 		"half a percent":                   rule("rollout: 0.5"),
 		"a method that is none":            rule("methods: [SMS]"),
+		"a user verification of no kind":   rule("userVerification: always"),
+		"an action's verification of none": "otherwise: {userVerification: none}",
+		"a policy that is none":            "otherwise: {unenrolled: ask}",
 		"a time that is none":              rule("onMatch: {add: ip.address, to: x, for: 24 hours}"),
 		"a field's type that is none":      "fields: [{name: a, type: money}]",
 		"a field's name with a dot":        "fields: [{name: a.b, type: number}]",

@@ -81,6 +81,10 @@ func (p pen) changes(list []rules.Change) {
 // attributeColumn is how wide the names of attributes are.
 const attributeColumn = 14
 
+// column is the name of an attribute at the width of its column. A longer one
+// stands off its value by a blank.
+func column(name string) string { return fmt.Sprintf("%-*s ", attributeColumn-1, name) }
+
 // whole writes a part that came or went: the most important on one line, and
 // below it everything else that is not as if it were left out.
 func (p pen) whole(colour, head, separator string, part any) {
@@ -90,7 +94,7 @@ func (p pen) whole(colour, head, separator string, part any) {
 	}
 	p.line("  %s%s", p.in(colour, head), p.in(dim, text))
 	for _, a := range otherAttributes(part, told) {
-		p.line("      %s%s", p.in(dim, fmt.Sprintf("%-*s", attributeColumn, a.name)), p.in(colour, a.value))
+		p.line("      %s%s", p.in(dim, column(a.name)), p.in(colour, a.value))
 	}
 }
 
@@ -166,9 +170,9 @@ func clipped(text string, most int) string {
 func (p pen) change(c rules.Change) {
 	const width = attributeColumn
 	before, after := rules.ValueText(c.Old), rules.ValueText(c.New)
-	label := fmt.Sprintf("%-*s", width, c.Attribute)
+	label := column(c.Attribute)
 	if c.Kind == rules.Moved {
-		label = fmt.Sprintf("%-*s", width, "moved from")
+		label = column("moved from")
 		before, after = c.Attribute+" "+before, c.Attribute+" "+after
 	}
 	if len(before)+len(after) <= 50 && !strings.Contains(before+after, "\n") {

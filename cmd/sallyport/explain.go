@@ -116,6 +116,8 @@ func (p pen) decision(e *explained) {
 		why = "no decision could be made, so the action's failure outcome decided"
 	case "enrolment-policy":
 		why = "the person had nothing to prove themselves with, so the policy for that decided"
+	case "sign-in":
+		why = "the person proves themselves with this very action, so an ALLOW asks for a proof"
 	case "management":
 		why = "the action changes how the person proves themselves, so they must prove themselves first"
 	}

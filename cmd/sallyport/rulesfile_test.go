@@ -125,6 +125,12 @@ func TestRuleFiles(t *testing.T) {
 			"action payment\n  ~ big\n      when          custom.amount > 500 → custom.amount > 250\n\ntests\n  + new  payment: want ALLOW\n", "",
 		},
 		{
+			"diff, an attribute with a long name",
+			[]string{"diff", "A", "B"},
+			goodRules, replaced("payment\n", "payment\n    userVerification: preferred\n"), 1,
+			"action payment\n  ~ settings\n      userVerification – → preferred\n", "",
+		},
+		{
 			"diff, a rule that moved",
 			[]string{"diff", "A", "B"},
 			shadowed, strings.Replace(replaced("      - id: big\n", "      - {id: bigger, name: Bigger, when: custom.amount > 1000, outcome: BLOCK}\n      - id: big\n"), "REVIEW\n", "BLOCK\n", 1), 1,
@@ -164,6 +170,7 @@ actions:
         position: 7
         rollout: 0
         methods: [PASSKEY]
+        userVerification: required
         onMatch: {add: ip.address, to: suspects, for: 24h}
         tags: [limits, network]
   - {code: login, default: REVIEW, rules: []}
@@ -197,6 +204,7 @@ action payment
       position      7
       rollout       0
       methods       ["PASSKEY"]
+      userVerification required
       onMatch       {"add":"ip.address","to":"suspects","for":"24h"}
       tags          ["limits","network"]
 

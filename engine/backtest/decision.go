@@ -126,7 +126,10 @@ func (r *replay) decide(ctx context.Context, d *decision) error {
 		r.report.NoLists++
 	}
 	result := set.Evaluate(code, &facts)
-	settled := engine.Settle(set, code, result, d.methods(), d.scope())
+	_, address := facts.User.Email.Get()
+	settled := engine.Settle(set, code, result, engine.Circumstances{
+		Methods: d.methods(), Scope: d.scope(), SignIn: d.tracked.SignIn, CodeByEmail: r.config.EnrolByEmail && address,
+	})
 	difference.Now = Verdict{Outcome: settled.Outcome, State: settled.State, Reason: settled.Reason, Rule: settled.Rule}
 	difference.Matches = r.config.Draft == nil && (!slices.Equal(d.matches, result.Matches) || d.count != result.Count)
 	r.count(d, result, settled.Rule)

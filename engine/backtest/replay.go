@@ -27,6 +27,9 @@ type Config struct {
 	Action   string // only decisions with this action code; "" means all
 	Limit    int    // of decisions; 0 means no limit
 	MaxBytes int64  // of the metrics in memory; 0: metrics.DefaultMaxBytes
+	// EnrolByEmail is what the engine is configured with now, see engine.Config. Whether
+	// an address was known is what the facts say.
+	EnrolByEmail bool
 }
 
 const (

@@ -352,6 +352,61 @@ otherwise: {rules: []}
 	}
 }
 
+// reporting is a source that knows people's e-mail addresses.
+type reporting struct{}
+
+func (reporting) Facts(_ context.Context, a *engine.Action, _ *engine.Profile, f *rules.Facts) error {
+	if a.Email != "" {
+		f.User.Email = rules.Known(a.Email)
+	}
+	return nil
+}
+
+func TestEnrollingAndSigningInAreRepeated(t *testing.T) {
+	set := compiled(t, 1, `
+actions:
+  - {code: pay, default: CHALLENGE, unenrolled: enrol, rules: []}
+  - {code: sign-in, rules: []}
+otherwise: {rules: []}
+`)
+	recorder := memory.New()
+	e, err := engine.New(engine.Config{
+		Recorder: recorder, Rules: func() *rules.Set { return set }, Signals: []engine.Signals{reporting{}}, Now: func() time.Time { return noon },
+		EnrolByEmail: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []engine.Action{
+		{ActionID: events.ActionID{User: "ann", Code: "pay"}, Email: "ann@example.com"}, // enrols
+		{ActionID: events.ActionID{User: "joe", Code: "pay"}},                           // cannot
+		{ActionID: events.ActionID{User: "ann", Code: "sign-in"}, SignIn: true},
+		{ActionID: events.ActionID{User: "joe", Code: "sign-in"}},
+	} {
+		if _, err := e.Track(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		name         string
+		enrolByEmail bool
+		same         int
+	}{
+		{"as it was configured", true, 4},
+		{"without a way to send codes", false, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := backtest.Replay(t.Context(), backtest.Config{Log: recorder, Sets: only(set), EnrolByEmail: tt.enrolByEmail})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Replayed != 4 || got.Same != tt.same {
+				t.Errorf("want %d of 4 the same, got\n%s", tt.same, show(got))
+			}
+		})
+	}
+}
+
 func TestAReplayNeedsALogAndSets(t *testing.T) {
 	if _, err := backtest.Replay(t.Context(), backtest.Config{}); err == nil {
 		t.Error("a replay of nothing is no error")

@@ -103,6 +103,7 @@ type occurrence struct {
 	outcome  rules.Outcome
 	key      string
 	result   rules.ChallengeResult
+	browser  string // name of the browser's error when it did not answer
 }
 
 func (o *occurrence) facts() *rules.Facts {
@@ -143,7 +144,7 @@ func (o *occurrence) draft(t testing.TB, local bool) events.Draft {
 		}[o.outcome]
 		record = events.ActionTracked{ActionID: o.id(), Outcome: string(o.outcome), State: state}
 	} else {
-		record = events.Ceremony{Step: events.Kind("ceremony." + string(o.result)), ActionID: o.id(), Purpose: "action"}
+		record = events.Ceremony{Step: events.Kind("ceremony." + string(o.result)), ActionID: o.id(), Purpose: "action", Browser: o.browser}
 	}
 	d, err := events.NewDraft(record, personal, o.at)
 	if err != nil {

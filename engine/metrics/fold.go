@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/sallyport/sallyport/events"
@@ -52,31 +53,34 @@ func OccurrenceOf(e *events.Event) (*rules.Occurrence, error) {
 	return &rules.Occurrence{Facts: facts, Outcome: body.Outcome}, nil
 }
 
-// ends is the place in rules.ChallengeResults of what a ceremony's end means.
-func ends(kind events.Kind) (int, bool) {
-	switch kind {
+// ends is the place in rules.ChallengeResults of what an event means that ends a
+// challenge. It reports false for every other one, the end of a ceremony that adds
+// an authenticator among them.
+func ends(e *events.Event) (place int, ends bool, err error) {
+	var result rules.ChallengeResult
+	switch e.Kind {
 	case events.KindCeremonySucceeded:
-		return 0, true
+		result = rules.ChallengeSucceeded
 	case events.KindCeremonyFailed:
-		return 1, true
+		result = rules.ChallengeFailed
 	case events.KindCeremonyDenied:
-		return 2, true
+		result = rules.ChallengeDenied
 	case events.KindCeremonyAbandoned:
-		return 3, true
+		result = rules.ChallengeAbandoned
+	default:
+		return 0, false, nil
 	}
-	return 0, false
-}
-
-// endsAction tells whether a ceremony was about an action, and not about adding
-// an authenticator.
-func endsAction(e *events.Event) (bool, error) {
 	var body struct {
 		Purpose string `json:"purpose"`
+		Browser string `json:"browser"`
 	}
 	if err := json.Unmarshal(e.Body, &body); err != nil {
-		return false, fmt.Errorf("read body of event %v: %w", e.Position, err)
+		return 0, false, fmt.Errorf("read body of event %v: %w", e.Position, err)
 	}
-	return body.Purpose == "action", nil
+	if result == rules.ChallengeFailed && body.Browser != "" {
+		result = rules.ChallengeAbandoned // a failed challenge means a wrong answer, and this is none
+	}
+	return slices.Index(rules.ChallengeResults[:], result), body.Purpose == "action", nil
 }
 
 // tally counts what folding had to do.

@@ -100,9 +100,8 @@ func (l *layout) share(e *events.Event, r *reading) (share, error) {
 	if err != nil {
 		return s, err
 	}
-	if result, isResult := ends(e.Kind); isResult && l.results {
-		s.result = result
-		if s.ends, err = endsAction(e); err != nil {
+	if l.results {
+		if s.result, s.ends, err = ends(e); err != nil {
 			return s, err
 		}
 	}

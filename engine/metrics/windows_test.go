@@ -286,6 +286,46 @@ func TestTooManyOpenChallengesMakeTheirMetricsUnknown(t *testing.T) {
 	}
 }
 
+func TestAChallengeThatTheBrowserDidNotAnswerIsAbandoned(t *testing.T) {
+	var list []rules.Metric
+	for _, result := range rules.ChallengeResults {
+		list = append(list, rules.Metric{
+			Name: string(result), Function: rules.Count, Counts: rules.CountChallenges, Window: "1h", Where: fmt.Sprintf("challenge.result == '%s'", result),
+		})
+	}
+	tests := []struct {
+		name    string
+		result  rules.ChallengeResult
+		browser string
+		counts  rules.ChallengeResult
+	}{
+		{"a wrong answer", rules.ChallengeFailed, "", rules.ChallengeFailed},
+		{"an error of the browser", rules.ChallengeFailed, "NotAllowedError", rules.ChallengeAbandoned},
+		{"no answer in time", rules.ChallengeAbandoned, "", rules.ChallengeAbandoned},
+		{"a denial after an error of the browser", rules.ChallengeDenied, "AbortError", rules.ChallengeDenied},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			set, log := compile(t, 1, list...), &journal{}
+			w, _ := start(t, metrics.Config{Log: log, Set: func() *rules.Set { return set }, Now: yesterday})
+			ready(t, w)
+			o := occurrence{at: base, user: "u", outcome: rules.Challenge, key: "k"}
+			w.Committed(log.append(7, o.draft(t, true)))
+			o.at, o.result, o.browser = base.Add(time.Minute), tt.result, tt.browser
+			w.Committed(log.append(7, o.draft(t, true)))
+			want := map[string]float64{}
+			for _, result := range rules.ChallengeResults {
+				want[string(result)] = 0
+			}
+			want[string(tt.counts)] = 1
+			got, _ := read(w, set, o.facts())
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("counted (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestReadersSeeOnePositionWhileFoldingGoesOn(t *testing.T) {
 	// Each action adds one to every metric of its user, so equal values prove that
 	// they are of one position; and the position says how many there must be.

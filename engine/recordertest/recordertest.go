@@ -67,9 +67,9 @@ func recording(t *testing.T, id events.ActionID) engine.Recording {
 		Action: engine.Action{ActionID: id, IP: "192.0.2.7", UserAgent: "test"},
 		Decision: engine.Decision{
 			ActionID: id, Outcome: rules.Challenge, State: events.StateChallengeRequired, Reason: rules.ByRule, Rule: "large", Set: 3,
-			Matches: []rules.Match{{ID: "large", Name: "Large", Outcome: rules.Challenge, Mode: rules.Live, Result: rules.Matched, Decides: true}},
-			Allowed: []events.Method{events.MethodPasskey, events.MethodSecurityKey},
-			Prompt:  "Pay 250 EUR", PromptID: id.Code + "@3", CreatedAt: base, StateChangedAt: base,
+			Matches:          []rules.Match{{ID: "large", Name: "Large", Outcome: rules.Challenge, Mode: rules.Live, Result: rules.Matched, Decides: true}},
+			Allowed:          []events.Method{events.MethodPasskey, events.MethodSecurityKey},
+			UserVerification: string(rules.VerificationDiscouraged), Prompt: "Pay 250 EUR", PromptID: id.Code + "@3", CreatedAt: base, StateChangedAt: base,
 		},
 		Country: "NZ",
 	}
@@ -80,7 +80,7 @@ func recording(t *testing.T, id events.ActionID) engine.Recording {
 	r.Event, err = events.NewDraft(events.ActionTracked{
 		ActionID: id, State: r.Decision.State, Outcome: string(r.Decision.Outcome), Reason: string(r.Decision.Reason),
 		Rule: r.Decision.Rule, RuleName: "Large", Set: 3, Matches: matches, Country: "NZ", Shown: r.Decision.PromptID,
-		Allowed: r.Decision.Allowed,
+		Allowed: r.Decision.Allowed, UserVerification: r.Decision.UserVerification,
 	}, events.Personal{events.PersonalIP: "192.0.2.7"}, base)
 	if err != nil {
 		t.Fatal(err)

@@ -167,7 +167,7 @@ func (s *Server) replay(k *call, p period, draft *rules.Set) error {
 	defer cancel()
 	report, err := backtest.Replay(ctx, backtest.Config{
 		Log: s.config.Store, Sets: s.config.Rules.Set, Draft: draft, From: p.From, To: p.To, Action: p.Action, Limit: p.Limit,
-		MaxBytes: maxReplayBytes,
+		MaxBytes: maxReplayBytes, EnrolByEmail: s.config.EnrolByEmail,
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &Error{

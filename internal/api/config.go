@@ -53,6 +53,8 @@ type Config struct {
 	// Ceremonies is the limit that the hosted page shares. Nil means one of its own
 	// that follows Limits.
 	Ceremonies *CeremonyLimit
+	// EnrolByEmail is what the engine was configured with, for backtests.
+	EnrolByEmail bool
 	// Version of the build, shown by /readyz and the console.
 	Version string
 	// Log gets one line per request and every unexpected error. Nil discards.

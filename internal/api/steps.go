@@ -31,8 +31,12 @@ func summary(record events.Record) (sentence, reason string) {
 		return ceremonySentence(r), r.Reason
 	case *events.AuthenticatorAdded:
 		return fmt.Sprintf("%s added a %s.", capital(author(r.By)), passkey(r)), ""
+	case *events.AuthenticatorChanged:
+		return fmt.Sprintf("%s changed the %s of a %s.", capital(author(r.By)), strings.Join(r.Fields, ", "), method(r.Method)), ""
 	case *events.AuthenticatorRemoved:
 		return fmt.Sprintf("%s removed a %s.", capital(author(r.By)), method(r.Method)), ""
+	case *events.RecoveryCodesRenewed:
+		return fmt.Sprintf("%s renewed the recovery codes, %d in all.", capital(author(r.By)), r.Count), ""
 	case *events.UserUpdated:
 		return fmt.Sprintf("%s changed the user's %s.", capital(author(r.By)), strings.Join(r.Fields, ", ")), ""
 	case *events.UserDeleted:
@@ -70,9 +74,14 @@ func trackedSentence(r *events.ActionTracked) string {
 	case "fail-mode":
 		return outcome + " because the decision could not be made."
 	case "enrolment-policy":
+		if r.State == events.StateChallengeRequired {
+			return "Challenged, to enrol first because the user has no authenticator yet."
+		}
 		return outcome + " because the user has no authenticator to be challenged with."
 	case "management":
 		return outcome + " because the action changes the user's authenticators."
+	case "sign-in":
+		return outcome + " because the user proves themselves with this very action."
 	}
 	return outcome + "."
 }
@@ -91,6 +100,9 @@ func ceremonySentence(r *events.Ceremony) string {
 		}
 		return "The user proved it with a " + method(r.Method) + "."
 	case events.KindCeremonyFailed:
+		if r.Browser != "" {
+			return fmt.Sprintf("The browser gave no answer: %s.", r.Browser)
+		}
 		if r.State == events.StateChallengeFailed {
 			return "The passkey was not accepted, and no try was left."
 		}

@@ -35,6 +35,8 @@ func TestEveryKindOfEventIsOneSentence(t *testing.T) {
 		{events.ActionTracked{ActionID: id, State: "REVIEW_REQUIRED", Outcome: "REVIEW", Reason: "default", Set: 1}, "Sent to review by default, as no rule matched."},
 		{events.ActionTracked{ActionID: id, State: "CHALLENGE_REQUIRED", Outcome: "CHALLENGE", Reason: "fail-mode", Set: 1}, "Challenged because the decision could not be made."},
 		{events.ActionTracked{ActionID: id, State: "CHALLENGE_REQUIRED", Outcome: "CHALLENGE", Reason: "management", Set: 1}, "Challenged because the action changes the user's authenticators."},
+		{events.ActionTracked{ActionID: id, State: "CHALLENGE_REQUIRED", Outcome: "CHALLENGE", Reason: "enrolment-policy", Set: 1}, "Challenged, to enrol first because the user has no authenticator yet."},
+		{events.ActionTracked{ActionID: id, State: "CHALLENGE_REQUIRED", Outcome: "CHALLENGE", Reason: "sign-in", Set: 1}, "Challenged because the user proves themselves with this very action."},
 		{events.ActionUpdated{ActionID: id, State: "REVIEW_FAILED", From: "REVIEW_REQUIRED", By: "backend"}, "The backend moved the action from REVIEW_REQUIRED to REVIEW_FAILED."},
 		{events.Ceremony{Step: events.KindCeremonyBegun, ActionID: id, Ceremony: "registration"}, "The user was asked to create a passkey."},
 		{events.Ceremony{Step: events.KindCeremonyBegun, ActionID: id, Ceremony: "authentication"}, "The user was asked for a passkey."},
@@ -42,11 +44,14 @@ func TestEveryKindOfEventIsOneSentence(t *testing.T) {
 		{events.Ceremony{Step: events.KindCeremonySucceeded, ActionID: id, Method: "PASSKEY", State: "CHALLENGE_SUCCEEDED"}, "The user proved it with a passkey."},
 		{events.Ceremony{Step: events.KindCeremonyFailed, ActionID: id, Reason: "bad_signature"}, "The passkey was not accepted."},
 		{events.Ceremony{Step: events.KindCeremonyFailed, ActionID: id, Reason: "bad_signature", State: "CHALLENGE_FAILED"}, "The passkey was not accepted, and no try was left."},
+		{events.Ceremony{Step: events.KindCeremonyFailed, ActionID: id, Reason: "browser", Browser: "NotAllowedError"}, "The browser gave no answer: NotAllowedError."},
 		{events.Ceremony{Step: events.KindCeremonyDenied, ActionID: id, State: "CHALLENGE_FAILED"}, "The user said: I didn't ask for this."},
 		{events.Ceremony{Step: events.KindCeremonyAbandoned, ActionID: id, Reason: "timeout"}, "The user did not answer in time."},
 		{events.Ceremony{Step: events.KindCeremonyAbandoned, ActionID: id, Reason: "interrupted"}, "The ceremony was interrupted."},
 		{events.AuthenticatorAdded{ActionID: id, Method: "PASSKEY", Synced: true, By: "person"}, "The user added a synced passkey."},
+		{events.AuthenticatorChanged{ActionID: id, Method: "PASSKEY", Fields: []string{"name", "default"}, By: "person"}, "The user changed the name, default of a passkey."},
 		{events.AuthenticatorRemoved{ActionID: id, Method: "PASSKEY", By: "backend"}, "The backend removed a passkey."},
+		{events.RecoveryCodesRenewed{ActionID: id, Count: 10, By: "person"}, "The user renewed the recovery codes, 10 in all."},
 		{events.UserUpdated{ActionID: id, Fields: []string{"email", "locale"}, By: "backend"}, "The backend changed the user's email, locale."},
 		{events.UserDeleted{ActionID: id, By: "operator:x"}, "An operator deleted the user."},
 		{events.RuleSetPublished{Set: 7, Author: "management"}, "The management API published rule set 7."},
@@ -67,7 +72,7 @@ func TestEveryKindOfEventIsOneSentence(t *testing.T) {
 		want = append(want, row.says)
 		kinds[draft.Kind] = true
 	}
-	if len(kinds) != 16 {
+	if len(kinds) != 18 {
 		t.Errorf("%d kinds of events have a row", len(kinds))
 	}
 	w := start(t, func(c *api.Config) { c.Readers = story })

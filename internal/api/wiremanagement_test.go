@@ -214,6 +214,35 @@ func TestConditionsEditedElsewhereAreWrittenAnew(t *testing.T) {
 	}
 }
 
+func TestChangesKeepWhatTheWireProtocolDoesNotName(t *testing.T) {
+	w := start(t)
+	d := w.definition()
+	d.Actions = append([]rules.ActionRules{}, d.Actions...)
+	a := &d.Actions[0]
+	a.Rules = append([]rules.Rule{}, a.Rules...)
+	a.UserVerification, a.Unenrolled = rules.VerificationRequired, rules.UnenrolledEnrol
+	a.Rules[0].UserVerification = rules.VerificationDiscouraged
+	if _, err := w.rules.Publish(t.Context(), ruleset.Latest, d, "ann", "edited"); err != nil {
+		t.Fatal(err)
+	}
+	action := "/action-configurations/" + a.Code
+	w.terraform("PATCH", action, `{"defaultUserActionResult":"REVIEW"}`).ok()
+	w.terraform("PATCH", action+"/rules/"+a.Rules[0].ID, `{"description":"changed","priority":50}`).ok()
+	got := w.definition().Actions[0]
+	if got.Default != rules.Review || got.UserVerification != rules.VerificationRequired || got.Unenrolled != rules.UnenrolledEnrol {
+		t.Errorf("the action has %+v", got)
+	}
+	found := false
+	for _, rule := range got.Rules {
+		if rule.ID == a.Rules[0].ID {
+			found = rule.Description == "changed" && rule.UserVerification == rules.VerificationDiscouraged
+		}
+	}
+	if !found {
+		t.Errorf("the rules are %+v", got.Rules)
+	}
+}
+
 func TestPrioritiesArePositionsAndUnique(t *testing.T) {
 	w := start(t)
 	const path = "/action-configurations/payment/rules" // four rules, 0 to 3

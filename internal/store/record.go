@@ -58,7 +58,7 @@ func decided(d *engine.Decision, body []byte) (events.ActionTracked, error) {
 	if err := json.Unmarshal(body, &tracked); err != nil {
 		return tracked, fmt.Errorf("read body of %s: %w", events.KindActionTracked, err)
 	}
-	d.Allowed = tracked.Allowed
+	d.Allowed, d.UserVerification = tracked.Allowed, tracked.UserVerification
 	d.Reason, d.Rule, d.Set = rules.Reason(tracked.Reason), tracked.Rule, tracked.Set
 	if len(tracked.Matches) > 0 {
 		matches, _, err := rules.DecodeMatches(tracked.Matches)

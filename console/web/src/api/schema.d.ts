@@ -774,7 +774,7 @@ export interface components {
             outcome: components["schemas"]["Outcome"];
             state: components["schemas"]["State"];
             /** @enum {string} */
-            reason: "rule" | "default" | "fail-mode" | "enrolment-policy" | "management";
+            reason: "rule" | "default" | "fail-mode" | "enrolment-policy" | "management" | "sign-in";
             rule?: string;
             ruleName?: string;
             set: number;
@@ -1096,7 +1096,7 @@ export interface components {
             outcome: components["schemas"]["Outcome"];
             state: components["schemas"]["State"];
             /** @enum {string} */
-            reason: "rule" | "default" | "fail-mode" | "enrolment-policy" | "management";
+            reason: "rule" | "default" | "fail-mode" | "enrolment-policy" | "management" | "sign-in";
             rule?: string;
         };
         RuleSetHead: {
@@ -1190,8 +1190,16 @@ export interface components {
             code: string;
             default?: components["schemas"]["Outcome"];
             onFailure?: components["schemas"]["Outcome"];
-            /** @enum {string} */
-            unenrolled?: "allow" | "review" | "block";
+            /**
+             * @description enrol: type a code sent by e-mail, create a passkey, prove with it; BLOCK where no code can be sent
+             * @enum {string}
+             */
+            unenrolled?: "allow" | "enrol" | "review" | "block";
+            /**
+             * @description of the action's challenges; absent: the server's default
+             * @enum {string}
+             */
+            userVerification?: "required" | "preferred" | "discouraged";
             prompt?: string;
             rules: components["schemas"]["Rule"][];
             /** @description what the wire protocol's management API was given, JSON as text */
@@ -1222,6 +1230,11 @@ export interface components {
             rollout?: number;
             /** @description authenticators that a challenge accepts; absent: any */
             methods?: string[];
+            /**
+             * @description of the rule's challenge; absent: the action's
+             * @enum {string}
+             */
+            userVerification?: "required" | "preferred" | "discouraged";
             onMatch?: {
                 /** @description fact */
                 add: string;

@@ -62,6 +62,15 @@ describe('diff', () => {
     expect(countChanges(diff(before, after))).toBe(want.length)
   })
 
+  test('tells the user verification of a rule and of an action', () => {
+    const before = set([a])
+    const after: Definition = { ...before, actions: [{ code: 'payment', userVerification: 'preferred', rules: [rule('a', { userVerification: 'required' })] }] }
+    expect(diff(before, after)[0]?.entries.map(({ subject, values }) => ({ subject, values }))).toEqual([
+      { subject: 'action', values: [{ label: 'User verification', before: '', after: 'preferred' }] },
+      { subject: 'rule', values: [{ label: 'User verification', before: '', after: 'required' }] },
+    ])
+  })
+
   test('a rule that changed and moved is one entry with both', () => {
     const changed = rule('c', { outcome: 'ALLOW' })
     expect(diff(set([a, b, c]), set([changed, a, b]))[0]?.entries).toEqual([

@@ -1,7 +1,7 @@
 // What publishing a draft would change, as people say it.
 
 import type { ActionRules, DeclaredList, Definition, Field, Metric, Rule, Test } from '../api/types'
-import { defaultOf, fieldName, modeOf, onErrorOf, onFailureOf, onUnknownOf, unenrolledOf } from './defaults'
+import { defaultOf, fieldName, modeOf, onErrorOf, onFailureOf, onUnknownOf, unenrolledOf, userVerificationOf } from './defaults'
 
 /** One value that differs. "" stands for nothing. */
 export interface ValueChange {
@@ -68,6 +68,7 @@ const ruleValues: readonly Reader<Rule>[] = [
   ['Tags', (rule) => (rule.tags ?? []).join(', ')],
   ['Share of people', (rule) => (rule.rollout === undefined ? '' : `${rule.rollout} %`)],
   ['Methods of a challenge', (rule) => (rule.methods ?? []).join(', ')],
+  ['User verification', userVerificationOf],
   ['When it matches', ({ onMatch }) => (onMatch === undefined ? '' : `add ${onMatch.add} to ${onMatch.to}${onMatch.for ? ` for ${onMatch.for}` : ''}`)],
 ]
 
@@ -75,6 +76,7 @@ const actionValues: readonly Reader<ActionRules>[] = [
   ['Outcome without a match', defaultOf],
   ['Outcome on failure', onFailureOf],
   ['Challenge without a passkey', unenrolledOf],
+  ['User verification', userVerificationOf],
   ['Text to approve', (action) => action.prompt ?? ''],
 ]
 

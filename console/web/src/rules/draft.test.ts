@@ -135,7 +135,8 @@ const whole: Definition = {
       code: 'payment',
       default: 'ALLOW',
       onFailure: 'CHALLENGE',
-      unenrolled: 'review',
+      unenrolled: 'enrol',
+      userVerification: 'preferred',
       prompt: 'Pay {amount}',
       wire: { templates: '{"en": {}}', methods: '["PASSKEY"]', promptToEnroll: '[]', defaultMethod: '"PASSKEY"', webhook: '""' },
       rules: [
@@ -148,6 +149,7 @@ const whole: Definition = {
           position: 3,
           rollout: 0,
           methods: ['PASSKEY'],
+          userVerification: 'required',
           onMatch: { add: 'ip.address', to: 'suspects', for: '24h' },
           tags: ['t'],
           wire: { conditions: '{ "and": [] }', when: 'true', promptToEnroll: '["PASSKEY"]', defaultMethod: '"PASSKEY"' },
@@ -174,6 +176,16 @@ describe('what the console does not edit', () => {
     want.actions[0]!.rules[0]!.name = 'New name'
     want.fields![0]!.description = 'Cents'
     expect(definitionOf(state.draft)).toEqual(want)
+  })
+  test('user verification that is said no more is left out', () => {
+    const state = from(
+      { type: 'rule/set', action: 'payment', rule: 'a', values: { userVerification: undefined } },
+      { type: 'action/set', action: 'payment', values: { userVerification: undefined } },
+    )
+    const want = structuredClone(whole)
+    delete want.actions[0]!.userVerification
+    delete want.actions[0]!.rules[0]!.userVerification
+    expect(definitionOf(state.draft)).toStrictEqual(want)
   })
   test('comes back when the last field is gone, and from storage', () => {
     const state = from({ type: 'field/remove', field: 'field-0' }, { type: 'field/remove', field: 'field-1' })

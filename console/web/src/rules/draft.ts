@@ -60,6 +60,9 @@ export interface State {
   touched: string
 }
 
+/** What to set. A member that may be left out is taken away by undefined. */
+export type Values<T> = { [K in keyof T]?: object extends Pick<T, K> ? T[K] | undefined : T[K] }
+
 export type Change =
   | { type: 'load'; base: number; definition: Definition }
   | { type: 'restore'; draft: Draft }
@@ -71,11 +74,11 @@ export type Change =
   | { type: 'rule/duplicate'; action: string; rule: string }
   | { type: 'rule/remove'; action: string; rule: string }
   | { type: 'rule/move'; action: string; rule: string; to: number }
-  | { type: 'rule/set'; action: string; rule: string; values: Partial<Omit<Rule, 'id'>> }
+  | { type: 'rule/set'; action: string; rule: string; values: Values<Omit<Rule, 'id'>> }
   | { type: 'rule/id'; action: string; rule: string; id: string }
   | { type: 'action/add'; code: string }
   | { type: 'action/remove'; action: string }
-  | { type: 'action/set'; action: string; values: Partial<Omit<ActionRules, 'rules'>> }
+  | { type: 'action/set'; action: string; values: Values<Omit<ActionRules, 'rules'>> }
   | { type: 'field/add' }
   | { type: 'field/remove'; field: string }
   | { type: 'field/set'; field: string; values: Partial<Field> }
@@ -222,7 +225,7 @@ function edit(draft: Draft, change: Edit): Draft {
       })
     case 'rule/set':
       return changeRule(draft, change.action, change.rule, (rule) => {
-        const next = { ...rule, ...change.values }
+        const next = withValues(rule, change.values)
         if (change.values.name === undefined || !rule.idFollows) return next
         const others = allRules(draft).filter((other) => other.key !== rule.key)
         return { ...next, id: freeId(slug(next.name) || 'rule', others.map((other) => other.id)) }
@@ -237,7 +240,7 @@ function edit(draft: Draft, change: Edit): Draft {
     case 'action/remove':
       return { ...draft, actions: draft.actions.filter((action) => action.key !== change.action) }
     case 'action/set':
-      return changeAction(draft, change.action, (action) => ({ ...action, ...change.values }))
+      return changeAction(draft, change.action, (action) => withValues(action, change.values))
     case 'field/add': {
       const field: DraftField = { key: `field-${draft.counter}`, name: '', type: 'string' }
       return { ...draft, counter: draft.counter + 1, fields: [...draft.fields, field] }
@@ -247,6 +250,11 @@ function edit(draft: Draft, change: Edit): Draft {
     case 'field/set':
       return { ...draft, fields: draft.fields.map((field) => (field.key === change.field ? { ...field, ...change.values } : field)) }
   }
+}
+
+function withValues<T extends object>(from: T, values: object): T {
+  const taken = new Set(Object.entries(values).flatMap(([name, value]) => (value === undefined ? [name] : [])))
+  return Object.fromEntries(Object.entries({ ...from, ...values }).filter(([name]) => !taken.has(name))) as T
 }
 
 // Positions are whole numbers that ascend from rule to rule; a rule without one

@@ -21,6 +21,8 @@ describe('why', () => {
     ],
     ['says what the policy did', { reason: 'enrolment-policy', state: 'ALLOW', ruleName: 'Large' }, 'The rule “Large” asks for a challenge, but the person has no passkey: the policy let the action go ahead.'],
     ['says it without a rule', { reason: 'enrolment-policy', state: 'REVIEW_FAILED' }, 'The default for payment is a challenge, but the person has no passkey: the policy sent the action to review.'],
+    ['says that the person enrolled first', { reason: 'enrolment-policy', state: 'CHALLENGE_SUCCEEDED', ruleName: 'Large' }, 'The rule “Large” asks for a challenge, but the person has no passkey: the policy had the person create one first.'],
+    ['explains signing in', { reason: 'sign-in' }, 'Challenged because the person proves themselves with this very action.'],
     ['explains a failure', { reason: 'fail-mode', outcome: 'REVIEW' }, 'Sent to review because the rules could not decide (a rule failed or a signal was late): this is the failure outcome for payment.'],
     ['explains a passkey change', { reason: 'management' }, 'Challenged because changing passkeys always asks for proof from somebody who has one.'],
   ])('%s', (_, part, want) => {
@@ -32,7 +34,7 @@ describe('why', () => {
   })
 
   test('has short words for every reason', () => {
-    const reasons: Decision['reason'][] = ['rule', 'default', 'fail-mode', 'enrolment-policy', 'management']
+    const reasons: Decision['reason'][] = ['rule', 'default', 'fail-mode', 'enrolment-policy', 'management', 'sign-in']
     for (const reason of reasons) expect(shortWhy({ reason })).not.toBe('')
   })
 })

@@ -13,7 +13,7 @@ const verbs: Readonly<Record<Outcome, string>> = {
 // What the policy for people without a passkey did instead of a challenge.
 const policies: Readonly<Record<Outcome, string>> = {
   ALLOW: 'let the action go ahead',
-  CHALLENGE: 'asked for a passkey first',
+  CHALLENGE: 'had the person create one first',
   REVIEW: 'sent the action to review',
   BLOCK: 'blocked the action',
 }
@@ -37,6 +37,8 @@ export function why(decision: Pick<Decision, 'outcome' | 'state' | 'reason' | 'r
     }
     case 'management':
       return `${verb} because changing passkeys always asks for proof from somebody who has one.`
+    case 'sign-in':
+      return `${verb} because the person proves themselves with this very action.`
   }
 }
 
@@ -53,5 +55,7 @@ export function shortWhy(decision: Pick<Decision, 'reason' | 'rule' | 'ruleName'
       return `${decision.ruleName || decision.rule || 'Default'}, no passkey`
     case 'management':
       return 'Passkey change'
+    case 'sign-in':
+      return 'Sign-in'
   }
 }

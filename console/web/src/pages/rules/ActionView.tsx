@@ -6,12 +6,12 @@ import { Plus, Settings, Trash } from '../../components/icons'
 import { Notice } from '../../components/Notice'
 import { Outcome as OutcomeBadge } from '../../components/Outcome'
 import type { Suggestion } from '../../rules/cel'
-import { defaultOf, onFailureOf, unenrolledOf } from '../../rules/defaults'
+import { defaultOf, onFailureOf, unenrolledOf, userVerificationOf } from '../../rules/defaults'
 import { otherwiseKey, type Change, type Draft, type DraftAction } from '../../rules/draft'
 import { problemsOfAction } from '../../rules/problems'
 import { actionTitle } from './ActionNav'
 import { Choice } from './Choice'
-import { outcomeChoices, unenrolledChoices } from './choices'
+import { actionVerificationChoices, outcomeChoices, unenrolledChoices, verificationHelp } from './choices'
 import { RuleCard } from './RuleCard'
 import type { Check } from './useCheck'
 import classes from './ActionView.module.css'
@@ -158,6 +158,15 @@ export function ActionView({ action, draft, check, facts, vocabulary, opened, re
           readOnly={readOnly}
           data={unenrolledChoices}
           onChange={(unenrolled) => dispatch({ type: 'action/set', action: action.key, values: { unenrolled } })}
+        />
+        <Choice
+          label="User verification"
+          description={verificationHelp}
+          value={userVerificationOf(action)}
+          readOnly={readOnly}
+          data={actionVerificationChoices}
+          error={own.find(({ place }) => place.member === 'userVerification')?.message}
+          onChange={(value) => dispatch({ type: 'action/set', action: action.key, values: { userVerification: value || undefined } })}
         />
       </section>
       <span className="hidden" role="status">

@@ -5,12 +5,12 @@ import type { Fact, Field, Rule } from '../../api/types'
 import { Trash } from '../../components/icons'
 import { outcomeLabels } from '../../lib/words'
 import type { Suggestion } from '../../rules/cel'
-import { modeOf, onErrorOf, onUnknownOf } from '../../rules/defaults'
-import { allRules, type Change, type Draft, type DraftRule } from '../../rules/draft'
+import { modeOf, onErrorOf, onUnknownOf, userVerificationOf } from '../../rules/defaults'
+import { allRules, type Change, type Draft, type DraftRule, type Values } from '../../rules/draft'
 import type { Placed } from '../../rules/problems'
 import { CelEditor } from './CelEditor'
 import { Choice } from './Choice'
-import { modeChoices, modeHelp, onErrorChoices, onUnknownChoices, outcomeChoices } from './choices'
+import { modeChoices, modeHelp, onErrorChoices, onUnknownChoices, outcomeChoices, ruleVerificationChoices, verificationHelp } from './choices'
 import { FactHelp } from './FactHelp'
 import classes from './RuleForm.module.css'
 
@@ -30,7 +30,7 @@ interface Props {
 }
 
 export function RuleForm({ action, rule, isNew, problems, checked, facts, vocabulary, fields, readOnly, dispatch, onRemove }: Props) {
-  const set = (values: Partial<Omit<Rule, 'id'>>) => dispatch({ type: 'rule/set', action, rule: rule.key, values })
+  const set = (values: Values<Omit<Rule, 'id'>>) => dispatch({ type: 'rule/set', action, rule: rule.key, values })
   const problemAt = (member: string) => problems.find(({ place }) => place.member === member)?.message
   const inCondition = problems.filter(({ place }) => place.member === 'when')
   const elsewhere = problems.filter(({ place }) => place.member === undefined)
@@ -152,6 +152,17 @@ export function RuleForm({ action, rule, isNew, problems, checked, facts, vocabu
         />
       </div>
       {allowed && <p className={classes.help}>A rule that says {outcomeLabels.ALLOW.toLowerCase()} never matches for lack of a value or by failing.</p>}
+
+      <Choice
+        label="User verification"
+        description={verificationHelp}
+        value={userVerificationOf(rule)}
+        readOnly={readOnly}
+        disabled={rule.outcome !== 'CHALLENGE'}
+        data={ruleVerificationChoices}
+        error={problemAt('userVerification')}
+        onChange={(value) => set({ userVerification: value || undefined })}
+      />
 
       <div className={classes.two}>
         <Textarea

@@ -1,6 +1,7 @@
 // The words of the rule editor's choices, in the order in which they stand.
 
 import type { ActionRules, Rule } from '../../api/types'
+import type { userVerificationOf } from '../../rules/defaults'
 
 type Choice<T> = { value: T; label: string }[]
 
@@ -36,6 +37,21 @@ export const onUnknownChoices: Choice<NonNullable<Rule['onUnknown']>> = [
 
 export const unenrolledChoices: Choice<NonNullable<ActionRules['unenrolled']>> = [
   { value: 'allow', label: 'let the action go ahead' },
+  { value: 'enrol', label: 'have them create one, after a code sent by e-mail' },
   { value: 'review', label: 'send the action to review' },
   { value: 'block', label: 'block the action' },
 ]
+
+type Verification = ReturnType<typeof userVerificationOf>
+
+const verifications: Choice<Verification> = [
+  { value: 'required', label: 'Required' },
+  { value: 'preferred', label: 'Preferred' },
+  { value: 'discouraged', label: 'Discouraged' },
+]
+
+export const actionVerificationChoices: Choice<Verification> = [{ value: '', label: 'Server\u2019s default' }, ...verifications]
+
+export const ruleVerificationChoices: Choice<Verification> = [{ value: '', label: 'As the action says' }, ...verifications]
+
+export const verificationHelp = 'Whether a challenge asks for a fingerprint, a face or a PIN, or only for a touch.'
