@@ -44,6 +44,7 @@ var imports = map[string][]string{
 	"ceremonies/pages":            {"ceremonies", "events"},
 	"console":                     {},
 	"internal/architecture":       {},
+	"internal/mail":               {"ceremonies", "events", "github.com/wneessen/go-mail"},
 	"internal/operators":          {"events", "github.com/go-webauthn/webauthn"},
 	"internal/ruleset":            {"rules", "engine", "engine/lists", "events"},
 	"internal/store":              {"rules", "engine", "ceremonies", "events", "engine/lists", "internal/operators", "internal/ruleset", "github.com/ncruces/go-sqlite3", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"},
