@@ -39,6 +39,7 @@ type CeremonySettings struct {
 	Mail                Secret          // URL that takes mails over; may carry a password
 	MailFrom            string
 	PromptEvery         time.Duration // before a passkey that was put off is offered again
+	Providers           string        // file
 	Logo                string        // file
 	Accent              string        // colour
 	Texts               string        // file
@@ -141,6 +142,11 @@ func ceremonySettings() []Setting {
 			},
 		},
 		{
+			Name: "passkey-icons",
+			Help: "JSON file of names and icons of passkey providers by AAGUID, as the community's combined_aaguid.json has them. Unset, names from the list that ships, and letters for icons.",
+			set:  func(c *Config, v string) error { c.Ceremonies.Providers = v; return readable(v) },
+		},
+		{
 			Name: "logo",
 			Help: "SVG or PNG file of at most 10 KiB that the challenge page shows beside the name.",
 			set:  func(c *Config, v string) error { c.Ceremonies.Logo = v; return readable(v) },
@@ -226,6 +232,16 @@ func (c Config) relyingParty(secrets Secrets, mailer ceremonies.Mailer, log *slo
 	}
 	if s.Attestation == "required" {
 		config.Attestation = ceremonies.Attestation{Required: true}
+	}
+	if s.Providers != "" {
+		f, err := os.Open(s.Providers)
+		if err != nil {
+			return ceremonies.Config{}, fmt.Errorf("passkey-icons: %w", err)
+		}
+		defer f.Close()
+		if config.Providers, err = ceremonies.ReadProviders(f); err != nil {
+			return ceremonies.Config{}, fmt.Errorf("passkey-icons: %w", err)
+		}
 	}
 	if s.AttestationMetadata != "" {
 		f, err := os.Open(s.AttestationMetadata)
