@@ -144,6 +144,26 @@ func (w *World) RelyingParty(changes ...func(*ceremonies.Config)) *ceremonies.Re
 	return rp
 }
 
+// In is the world for a sub-test, which fails instead of the test that made it. The
+// sub-tests of a world need users of their own.
+func (w *World) In(t *testing.T) *World {
+	return &World{T: t, Clock: w.Clock, Store: w.Store, Tokens: w.Tokens, RP: w.RP, Mail: w.Mail}
+}
+
+// EnrolSoftware is a person with one passkey of a software authenticator, enrolled
+// the way a new person is.
+func (w *World) EnrolSoftware(user events.UserID, s *Software) {
+	w.Helper()
+	grant := w.TrackNew(user)
+	enrolment, err := w.RP.BeginEnrolment(w.Context(), grant, ceremonies.EnrolOptions{})
+	if err != nil {
+		w.Fatal(err)
+	}
+	if _, err := w.RP.FinishEnrolment(w.Context(), grant, enrolment.Challenge, s.Create(enrolment.Options).Write(), ceremonies.Client{}); err != nil {
+		w.Fatal(err)
+	}
+}
+
 // Track records an action in the given state and returns what an access token
 // for it says. The changes apply to what is recorded.
 func (w *World) Track(user events.UserID, state events.ActionState, scope string, changes ...func(*engine.Recording)) ceremonies.Grant {
