@@ -81,6 +81,9 @@ func (rp *RelyingParty) verifyAssertion(data webauthn.SessionData, user *person,
 	if err != nil {
 		return assertion{}, refuse(CodeInvalidCredential, rp.assertionReason(data, user, stored, answer, err), err)
 	}
+	if reason := rp.ceremonyReason(protocol.AssertCeremony, data, answer.Response.CollectedClientData, answer.Response.AuthenticatorData); reason != "" {
+		return assertion{}, refuse(CodeInvalidCredential, reason, errStricter)
+	}
 	regressed := false
 	if credential.Authenticator.CloneWarning {
 		regress := fmt.Sprintf("%s: %d after %d", ReasonSignCountRegress,
@@ -135,8 +138,14 @@ func (rp *RelyingParty) assertionReason(data webauthn.SessionData, user *person,
 	return ReasonVerificationFailed
 }
 
+// errStricter is the cause where the library accepted what ceremonyReason does not.
+var errStricter = errors.New("the library accepts it, and this relying party does not")
+
 // ceremonyReason finds what is wrong with the parts that both ceremonies share,
-// "" when they are right.
+// "" when they are right. It is asked about answers too that the library accepts,
+// because the library is kinder to origins than we promise: it compares neither
+// path nor letter case, and takes a frame whose top origin the browser does not
+// name for one of a page that may.
 func (rp *RelyingParty) ceremonyReason(want protocol.CeremonyType, data webauthn.SessionData,
 	client protocol.CollectedClientData, auth protocol.AuthenticatorData,
 ) string {
@@ -146,13 +155,13 @@ func (rp *RelyingParty) ceremonyReason(want protocol.CeremonyType, data webauthn
 		return ReasonWrongType
 	case client.Challenge != data.Challenge:
 		return ReasonChallengeMismatch
-	case !protocol.IsOriginInHaystack(client.Origin, rp.origins) && !slices.Contains(rp.library.Config.RPOpaqueOrigins, client.Origin):
+	case !slices.Contains(rp.origins, client.Origin) && !slices.Contains(rp.library.Config.RPOpaqueOrigins, client.Origin):
 		return ReasonOriginMismatch
 	case (client.CrossOrigin || client.TopOrigin != "") && !slices.Contains(rp.topOrigins, client.TopOrigin):
 		return ReasonCrossOrigin
 	case !bytes.Equal(auth.RPIDHash, hash[:]):
 		return ReasonRelyingParty
-	case !auth.Flags.HasUserPresent():
+	case !auth.Flags.HasUserPresent() && data.Mediation != protocol.MediationConditional:
 		return ReasonUserNotPresent
 	case data.UserVerification == protocol.VerificationRequired && !auth.Flags.HasUserVerified():
 		return ReasonUserNotVerified
