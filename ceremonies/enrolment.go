@@ -298,6 +298,9 @@ func (rp *RelyingParty) verifyAttestation(data webauthn.SessionData, user *perso
 	reason := rp.ceremonyReason(protocol.CreateCeremony, data, answer.Response.CollectedClientData, auth)
 	switch {
 	case err == nil && reason == "":
+		if err := usableKey(credential.PublicKey); err != nil {
+			return nil, refuse(CodeInvalidCredential, ReasonUnusableKey, err)
+		}
 		return credential, nil
 	case err == nil:
 		err = errStricter
