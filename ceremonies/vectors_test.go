@@ -105,7 +105,7 @@ func beginVector(w *ceremonytest.World, grant ceremonies.Grant, kind ceremonies.
 		w.Fatal(err)
 	}
 	challenge := ceremonies.Challenge{
-		ID: events.ChallengeID(fmt.Sprintf("%026X", ceremonytest.Hash(append([]byte(grant.Action.User), value...))[:13])), Kind: kind, Purpose: purpose, Method: events.MethodPasskey,
+		ID: events.ChallengeID(fmt.Sprintf("%026X", ceremonytest.Hash(append([]byte(string(grant.Action.User)+grant.Action.Key+string(kind)), value...))[:13])), Kind: kind, Purpose: purpose, Method: events.MethodPasskey,
 		Action: grant.Action, Session: session, Value: value, Most: 1, Nonce: make([]byte, 32), Digest: []byte("{}"),
 		BegunAt: w.Clock.Now(), Expires: w.Clock.Now().Add(ceremonies.DefaultChallengeTTL),
 	}
