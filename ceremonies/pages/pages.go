@@ -12,6 +12,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -34,9 +35,23 @@ type Config struct {
 	Store        Store
 	// Brand is the application's name, as its people know it.
 	Brand string
+	// Logo stands in the place of the brand's first letter; nil keeps that.
+	Logo *Logo
+	// Accent is the colour of what can be pressed, such as #0a5c4d; "" is our own.
+	Accent string
+	// Texts are own words by language and key; what is not there keeps ours.
+	Texts map[string]map[string]string
 	// FrameAncestors are the origins that may put the page into a frame. Empty
 	// means nobody.
 	FrameAncestors []string
+	// LaunchOrigins are the origins that may open the page in a window or a frame and
+	// are told how it ended.
+	LaunchOrigins []string
+	// Address is where a request comes from, for limits; nil means nowhere.
+	Address func(*http.Request) netip.Addr
+	// PromptEvery is for how long a passkey that was put off is not offered again. 0
+	// means 7 days.
+	PromptEvery time.Duration
 	// Secure says that people reach the page over TLS; its cookies then travel
 	// over nothing else.
 	Secure bool
@@ -46,6 +61,12 @@ type Config struct {
 	// Log takes the faults that people only see as "something went wrong". Nil
 	// means slog.Default.
 	Log *slog.Logger
+}
+
+// Logo is a small image, at most 10 KiB.
+type Logo struct {
+	Type string // image/svg+xml or image/png
+	Data []byte
 }
 
 // Lengths and lives.
