@@ -10,8 +10,8 @@ import (
 	"github.com/sallyport/sallyport/events"
 )
 
-// receipt hands out the bytes that prove an action to anyone:
-// ceremonies.VerifyReceipt checks them without this server.
+// receipt hands out the bytes that prove an action to anyone: `sallyport receipt
+// verify` and ceremonies.VerifyReceipt check them without this server.
 func (s *Server) receipt(k *call) error {
 	id, err := k.action()
 	if err != nil {

@@ -27,7 +27,7 @@ func (s *Server) routes() {
 	s.at("DELETE", "/v1/users/:userId", backend, s.deleteUser)
 	s.at("GET", "/v1/users/:userId/authenticators", backend, s.listAuthenticators)
 	s.at("POST", "/v1/users/:userId/authenticators", backend, s.enrolAuthenticator)
-	s.at("POST", "/v1/users/authenticators", backend, s.work.imports.streaming(s.importAuthenticators))
+	s.at("POST", "/v1/users/authenticators", backend, s.work.imports.costly(s.importAuthenticators))
 	s.at("DELETE", "/v1/users/:userId/authenticators/:userAuthenticatorId", backend, s.removeAuthenticator)
 	s.at("GET", "/v1/authenticators", backend, s.authenticatorConfigurations)
 	s.at("GET", "/v1/users/:userId/devices", backend, s.listDevices)

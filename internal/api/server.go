@@ -61,9 +61,13 @@ func New(config Config) (*Server, error) {
 	}
 	s.metrics = newMetrics(s)
 	s.methods = config.Party.Methods()
+	var left []string
 	var err error
-	if s.related, err = relatedOrigins(config.RPID, append([]string{config.PublicURL}, config.Origins...)); err != nil {
+	if s.related, left, err = relatedOrigins(config.RPID, append([]string{config.PublicURL}, config.Origins...)); err != nil {
 		return nil, fmt.Errorf("configure the API: %w", err)
+	}
+	if len(left) > 0 {
+		s.log.Warn("pages of these origins cannot use the passkeys: browsers read five names of domains beside the relying party's own", "origins", left)
 	}
 	s.echo.HTTPErrorHandler = s.unrouted
 	s.routes()
