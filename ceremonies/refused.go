@@ -78,9 +78,11 @@ const (
 	ReasonVerificationFailed = "verification_failed" // any other check of the library
 	ReasonEnrolledMeanwhile  = "enrolled_meanwhile"  // somebody enrolled between begin and finish
 
-	// Of Sweep.
+	// Of ceremonies that end without an answer: by Sweep, and with what they were for.
 	ReasonTimeout     = "timeout"
 	ReasonInterrupted = "interrupted"
+	ReasonDenied      = "denied"       // the person denied the action while the ceremony was open
+	ReasonUserDeleted = "user_deleted" // the person was deleted while it was open
 
 	// Of Report: the browser said why nobody answered.
 	ReasonBrowser = "browser"

@@ -333,7 +333,9 @@ type Store interface {
 	Finish(ctx context.Context, outcome Outcome) (Result, error)
 	// Attempt counts an answer in the meters and the action's tries and takes its
 	// ceremony, before anything is checked and in one transaction: *LockedError,
-	// ErrTries, ErrNotOpen, or what Take returns. What refuses it is counted too.
+	// ErrTries, ErrNotOpen, or what Take returns. The meters count what is refused
+	// too. Nothing else is left of a refusal, but that a ceremony which was begun
+	// before and whose action takes no answer any more ends with its event.
 	Attempt(ctx context.Context, attempt Attempt) (Challenge, error)
 	// CountIn counts in meters without a ceremony, for what is sent, or returns a
 	// *LockedError.
@@ -362,8 +364,9 @@ type Store interface {
 	// Prompted keeps when a person put off a passkey.
 	Prompted(ctx context.Context, user events.UserID, at time.Time) error
 	// Deny fails an open action without a ceremony ("I didn't ask for this"),
-	// raises the user's token generation, abandons open challenges of the action
-	// and writes the event. ErrNotOpen when the action is not open.
+	// raises the user's token generation, abandons open challenges of the action,
+	// each with its event, and writes the event. ErrNotOpen when the action is not
+	// open.
 	Deny(ctx context.Context, id events.ActionID, at time.Time, event events.Draft) error
 	// Redeem marks a one-time link as used and reports whether this was the first
 	// time. Its id is remembered until expires.

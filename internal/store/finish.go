@@ -117,7 +117,7 @@ func (f *finish) apply() (reason string, refusal, err error) {
 			return ceremonies.ReasonActionNotOpen, ceremonies.ErrNotOpen, nil
 		}
 		f.state = events.StateChallengeFailed
-		return "", nil, denyAction(f.tx, f.id, micros(f.At))
+		return "", nil, denyAction(f.tx, f.id, f.At)
 	case f.New != nil:
 		return f.enrol()
 	case f.Proof != nil:
