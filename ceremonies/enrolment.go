@@ -230,7 +230,7 @@ func (rp *RelyingParty) enrol(ctx context.Context, grant Grant, account Account,
 		Counted: challenge.Method != events.MethodPasskey && challenge.Method != events.MethodSecurityKey,
 	}
 	if outcome.Counted {
-		outcome.Meters = ofUser(rp.guessing(account.User, client))
+		outcome.Meters = rp.guessing(account.User, client)
 	}
 	enrolled := Enrolled{Action: grant.Action}
 	if rp.permitted(grant, authenticator.Method, first(authenticator.Email, string(authenticator.Method))) {

@@ -11,7 +11,7 @@ import (
 
 // Limits bound guessing and sending. Answers are counted before they are checked,
 // so that many at once are no more than one after another. What counts is wrong
-// codes: a right one begins a user's count anew.
+// codes: a right one begins a user's count anew, and counts for no address.
 type Limits struct {
 	// Wrong is how many codes of one user may be wrong within Window, of all methods
 	// and actions together, before the user's codes are locked for Lock. A lock that
@@ -41,19 +41,16 @@ func (l Limits) check() error {
 	return nil
 }
 
-// guessing are the meters of an answer.
+// guessing are the meters of an answer. A right one begins the user's anew. Behind an
+// address may be others, whose guesses must not be forgiven.
 func (rp *RelyingParty) guessing(user events.UserID, client Client) []Meter {
 	l := rp.limits
 	meters := []Meter{{Name: "wrong:user:" + string(user), Most: l.Wrong, Window: l.Window, Lock: l.Lock}}
 	if name := rp.addressName(client.Address); name != "" {
-		meters = append(meters, Meter{Name: "wrong:address:" + name, Most: l.WrongPerAddress, Window: l.Window, Lock: l.Lock})
+		meters = append(meters, Meter{Name: "wrong:address:" + name, Most: l.WrongPerAddress, Window: l.Window, Lock: l.Lock, Shared: true})
 	}
 	return meters
 }
-
-// ofUser are the meters that a right answer begins anew. An address keeps its
-// count: behind it may be others, whose guesses must not be forgiven.
-func ofUser(meters []Meter) []Meter { return meters[:1] }
 
 // sending are the meters of a code that is sent, to a user or for nobody yet to an
 // address of mail.

@@ -136,6 +136,8 @@ func refusal(err error) error {
 		return refuse(CodeTooManyRequests, ReasonTriesUsedUp, err)
 	case errors.Is(err, ErrSpent):
 		return refuse(CodeInvalidRequest, ReasonCodeUsed, err)
+	case errors.Is(err, ErrRemoved):
+		return refuse(CodeInvalidRequest, ReasonNoAuthenticator, err)
 	case errors.Is(err, ErrNotVerified):
 		return refuse(CodeInvalidRequest, ReasonNotVerified, err)
 	case errors.Is(err, ErrNoAction):

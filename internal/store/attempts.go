@@ -149,10 +149,14 @@ func countOne(t *tx, m ceremonies.Meter, at time.Time) (refusal, err error) {
 	return refusal, err
 }
 
-// resetMeters begins meters anew.
+// resetMeters takes a right answer back: the meters of one alone begin anew.
 func resetMeters(t *tx, meters []ceremonies.Meter) error {
 	for _, m := range meters {
-		if _, err := t.exec("DELETE FROM meters WHERE name = $1", m.Name); err != nil {
+		text := "DELETE FROM meters WHERE name = $1"
+		if m.Shared {
+			text = "UPDATE meters SET used = used - 1 WHERE name = $1 AND used > 0"
+		}
+		if _, err := t.exec(text, m.Name); err != nil {
 			return err
 		}
 	}
