@@ -231,7 +231,7 @@ type Meter struct {
 	Name   string        // whose: a user's, or an address's as a keyed hash
 	Most   int           // that are allowed in a window; the next one locks
 	Window time.Duration // from the first one that counts
-	Lock   time.Duration // of the first lock; each that follows at once is twice as long, up to MaxLock
+	Lock   time.Duration // of the first lock; each that follows within a window is twice as long, up to MaxLock
 	// Shared says that others count in it too. A right answer takes back only its own
 	// count then; the meter of one alone it begins anew.
 	Shared bool
