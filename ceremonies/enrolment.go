@@ -294,6 +294,9 @@ func (rp *RelyingParty) verifyAttestation(data webauthn.SessionData, user *perso
 	answer *protocol.ParsedCredentialCreationData,
 ) (*webauthn.Credential, *RefusedError) {
 	credential, err := rp.library.CreateCredential(user, data, answer)
+	if origin := answer.Response.CollectedClientData.Origin; err == nil && !rp.isOrigin(origin) {
+		return nil, refuse(CodeInvalidCredential, ReasonOriginMismatch, fmt.Errorf("the origin is %q", origin))
+	}
 	if err == nil {
 		return credential, nil
 	}

@@ -120,6 +120,7 @@ type Config struct {
 type RelyingParty struct {
 	id, name, tenant string
 	origins          []string
+	exactOrigins     []string // as browsers write them
 	topOrigins       []string
 	methods          []events.Method
 	verification     protocol.UserVerificationRequirement
@@ -156,7 +157,7 @@ func New(config Config, store Store, tokens *Tokens) (*RelyingParty, error) {
 		return nil, errors.New("relying party: times of challenges and tries cannot be negative")
 	}
 	rp := &RelyingParty{
-		id: config.ID, name: config.Name, tenant: config.Tenant, origins: slices.Clone(config.Origins),
+		id: config.ID, name: config.Name, tenant: config.Tenant, origins: slices.Clone(config.Origins), exactOrigins: exactOrigins(config.Origins),
 		topOrigins: slices.Clone(config.TopOrigins), attestation: config.Attestation, hints: append([]string{}, config.Hints...),
 		ttl: cmp.Or(config.ChallengeTTL, DefaultChallengeTTL), codeTTL: cmp.Or(config.CodeTTL, DefaultCodeTTL),
 		tries: cmp.Or(config.Tries, DefaultTries), signCount: config.SignCount, backup: config.Backup,

@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
@@ -81,6 +83,9 @@ func (rp *RelyingParty) verifyAssertion(data webauthn.SessionData, user *person,
 	if err != nil {
 		return assertion{}, refuse(CodeInvalidCredential, rp.assertionReason(data, user, stored, answer, err), err)
 	}
+	if origin := answer.Response.CollectedClientData.Origin; !rp.isOrigin(origin) {
+		return assertion{}, refuse(CodeInvalidCredential, ReasonOriginMismatch, fmt.Errorf("the origin is %q", origin))
+	}
 	regressed := false
 	if credential.Authenticator.CloneWarning {
 		regress := fmt.Sprintf("%s: %d after %d", ReasonSignCountRegress,
@@ -146,7 +151,7 @@ func (rp *RelyingParty) ceremonyReason(want protocol.CeremonyType, data webauthn
 		return ReasonWrongType
 	case client.Challenge != data.Challenge:
 		return ReasonChallengeMismatch
-	case !protocol.IsOriginInHaystack(client.Origin, rp.origins) && !slices.Contains(rp.library.Config.RPOpaqueOrigins, client.Origin):
+	case !rp.isOrigin(client.Origin):
 		return ReasonOriginMismatch
 	case (client.CrossOrigin || client.TopOrigin != "") && !slices.Contains(rp.topOrigins, client.TopOrigin):
 		return ReasonCrossOrigin
@@ -158,6 +163,32 @@ func (rp *RelyingParty) ceremonyReason(want protocol.CeremonyType, data webauthn
 		return ReasonUserNotVerified
 	}
 	return ""
+}
+
+// isOrigin reports whether an answer may come from an origin. It is compared as it is
+// (WebAuthn L3, section 13.4.9), where the library passes over what stands before and
+// behind the host.
+func (rp *RelyingParty) isOrigin(origin string) bool {
+	return slices.Contains(rp.exactOrigins, origin) || slices.Contains(rp.library.Config.RPOpaqueOrigins, origin)
+}
+
+// exactOrigins are the origins as browsers write them (HTML, section 7.1.1): in small
+// letters, and without the port that the scheme has anyway.
+func exactOrigins(origins []string) []string {
+	exact := make([]string, len(origins))
+	for i, origin := range origins {
+		exact[i] = origin
+		if u, err := url.Parse(origin); err == nil && u.Host != "" {
+			host := strings.ToLower(u.Host)
+			switch scheme := strings.ToLower(u.Scheme); scheme {
+			case "https":
+				exact[i] = scheme + "://" + strings.TrimSuffix(host, ":443")
+			case "http":
+				exact[i] = scheme + "://" + strings.TrimSuffix(host, ":80")
+			}
+		}
+	}
+	return exact
 }
 
 // join puts two notes together.
