@@ -267,7 +267,7 @@ func (rp *RelyingParty) check(ctx context.Context, challenge Challenge, account 
 				return evidence{authenticator: a}, nil
 			}
 		}
-		if len(found) > 0 { // it went to an address that is not the person's any more
+		if len(found) > 0 || s.Email != account.Email { // it went to an address that is not the person's any more
 			return evidence{}, wrong
 		}
 		return evidence{authenticator: Authenticator{User: account.User, Method: events.MethodEmailOTP, Email: s.Email}}, nil

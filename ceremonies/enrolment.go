@@ -194,7 +194,7 @@ func (rp *RelyingParty) FinishEnrolment(ctx context.Context, grant Grant, id eve
 		}
 		return Enrolled{}, err
 	}
-	if refused := challenge.is(Registration, ForEnrolment); refused != nil {
+	if refused := challenge.isSigned(Registration, ForEnrolment); refused != nil {
 		return Enrolled{}, rp.fail(ctx, challenge, client, refused)
 	}
 	data, err := challenge.readSession()

@@ -216,7 +216,7 @@ func (rp *RelyingParty) FinishProof(ctx context.Context, grant Grant, purpose Pu
 	if err != nil {
 		return Proof{}, err
 	}
-	if refused := challenge.is(Authentication, purpose); refused != nil {
+	if refused := challenge.isSigned(Authentication, purpose); refused != nil {
 		return Proof{}, rp.fail(ctx, challenge, client, refused)
 	}
 	data, err := challenge.readSession()

@@ -106,6 +106,15 @@ func imported(c webauthn.Credential) bool {
 	return len(c.Attestation.Object) == 0 && !c.Flags.UserPresent
 }
 
+// isSigned refuses a challenge that was begun for something else, or has nothing to
+// sign, like that of a code.
+func (c Challenge) isSigned(kind Kind, purpose Purpose) *RefusedError {
+	if len(c.Value) == 0 {
+		return refuse(CodeInvalidRequest, ReasonWrongKind, nil)
+	}
+	return c.is(kind, purpose)
+}
+
 // is refuses a challenge that was begun for something else.
 func (c Challenge) is(kind Kind, purpose Purpose) *RefusedError {
 	switch {
