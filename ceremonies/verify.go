@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
+
+	"github.com/sallyport/sallyport/events"
 )
 
 // assertion is a verified answer: the credential to store back, and a note for
@@ -109,7 +111,7 @@ func imported(c webauthn.Credential) bool {
 // isSigned refuses a challenge that was begun for something else, or has nothing to
 // sign, like that of a code.
 func (c Challenge) isSigned(kind Kind, purpose Purpose) *RefusedError {
-	if len(c.Value) == 0 {
+	if c.Method != events.MethodPasskey && c.Method != events.MethodSecurityKey {
 		return refuse(CodeInvalidRequest, ReasonWrongKind, nil)
 	}
 	return c.is(kind, purpose)
