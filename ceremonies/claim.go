@@ -108,7 +108,7 @@ func (rp *RelyingParty) CheckCode(ctx context.Context, id events.ChallengeID, co
 		return "", rp.failCounted(ctx, challenge, client, refused)
 	}
 	now := rp.now()
-	if err := rp.store.Verified(ctx, id, now, now.Add(rp.codeTTL), ofUser(meters)); err != nil {
+	if err := rp.store.Verified(ctx, id, now, now.Add(rp.codeTTL), meters); err != nil {
 		return "", fmt.Errorf("keep that a code was right: %w", refusal(err))
 	}
 	return s.Email, nil

@@ -211,7 +211,7 @@ func (rp *RelyingParty) FinishCode(ctx context.Context, grant Grant, ask Ask, id
 	}
 	challenge, err := rp.store.Attempt(ctx, attempt)
 	if err != nil {
-		return Proof{}, fmt.Errorf("take challenge: %w", rp.afterTries(refusal(err)))
+		return Proof{}, fmt.Errorf("take challenge: %w", rp.afterTries(ctx, grant, refusal(err)))
 	}
 	if refused := challenge.is(Authentication, ask.Purpose); refused != nil {
 		return Proof{}, rp.failCounted(ctx, challenge, client, refused)
@@ -220,7 +220,7 @@ func (rp *RelyingParty) FinishCode(ctx context.Context, grant Grant, ask Ask, id
 	if refused != nil {
 		return Proof{}, rp.failCounted(ctx, challenge, client, refused)
 	}
-	e.counted, e.meters = true, ofUser(attempt.Meters)
+	e.counted, e.meters = true, attempt.Meters
 	proof, err := rp.prove(ctx, grant, account, action, challenge, client, func(now time.Time) (evidence, error) {
 		e.authenticator.LastVerifiedAt = now
 		return e, nil
@@ -288,7 +288,7 @@ func (rp *RelyingParty) check(ctx context.Context, challenge Challenge, account 
 				return evidence{authenticator: a}, nil
 			}
 		}
-		if len(found) > 0 { // it went to an address that is not the person's any more
+		if len(found) > 0 || s.Email != account.Email { // it went to an address that is not the person's any more
 			return evidence{}, wrong
 		}
 		return evidence{authenticator: Authenticator{User: account.User, Method: events.MethodEmailOTP, Email: s.Email}}, nil
@@ -312,11 +312,14 @@ func (rp *RelyingParty) failCounted(ctx context.Context, challenge Challenge, cl
 	return rp.fail(ctx, challenge, client, refused)
 }
 
-// afterTries says of an action whose tries are used up that it has failed.
-func (rp *RelyingParty) afterTries(err error) error {
+// afterTries says of an action whose tries are used up whether it has failed. One of
+// the answers that used them up may still be on its way, and right.
+func (rp *RelyingParty) afterTries(ctx context.Context, grant Grant, err error) error {
 	var refused *RefusedError
 	if errors.As(err, &refused) && refused.Reason == ReasonTriesUsedUp {
-		refused.State = events.StateChallengeFailed
+		if action, err := rp.store.Action(ctx, grant.Action); err == nil && action.State == events.StateChallengeFailed {
+			refused.State = action.State
+		}
 	}
 	return err
 }

@@ -206,7 +206,7 @@ func (rp *RelyingParty) finishEnrolment(ctx context.Context, grant Grant, id eve
 		}
 		return Enrolled{}, err
 	}
-	if refused := challenge.is(Registration, ForEnrolment); refused != nil {
+	if refused := challenge.isSigned(Registration, ForEnrolment); refused != nil {
 		return Enrolled{}, rp.fail(ctx, challenge, client, refused)
 	}
 	data, err := challenge.readSession()
@@ -245,7 +245,7 @@ func (rp *RelyingParty) enrol(ctx context.Context, grant Grant, account Account,
 		Counted: challenge.Method != events.MethodPasskey && challenge.Method != events.MethodSecurityKey,
 	}
 	if outcome.Counted {
-		outcome.Meters = ofUser(rp.guessing(account.User, client))
+		outcome.Meters = rp.guessing(account.User, client)
 	}
 	enrolled := Enrolled{Action: grant.Action}
 	if rp.permitted(grant, authenticator.Method, first(authenticator.Email, string(authenticator.Method))) {

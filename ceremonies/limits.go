@@ -11,49 +11,51 @@ import (
 
 // Limits bound guessing and sending. Answers are counted before they are checked,
 // so that many at once are no more than one after another. What counts is wrong
-// codes: a right one begins a user's count anew.
+// codes: a right one begins a user's count anew, and counts for no address.
 type Limits struct {
 	// Wrong is how many codes of one user may be wrong within Window, of all methods
 	// and actions together, before the user's codes are locked for Lock. A lock that
-	// follows at once is twice as long, up to MaxLock. Passkeys go on.
+	// follows within Window is twice as long, up to MaxLock. Passkeys go on. Window
+	// must be long: who stays below Wrong guesses that often in every one of them.
 	Wrong  int
 	Window time.Duration
 	Lock   time.Duration
-	// WrongPerAddress is the same for one address (an IPv4 address or an IPv6 /64).
+	// WrongPerAddress is the same for one address (an IPv4 address or an IPv6 /64),
+	// within AddressWindow: a right code does not begin it anew.
 	WrongPerAddress int
+	AddressWindow   time.Duration
 	// Sent is how many codes may be sent to one user within SendWindow, and to the
 	// people behind one address SentPerAddress.
 	Sent, SentPerAddress int
 	SendWindow           time.Duration
 }
 
-// DefaultLimits leave a code of six digits one chance in about 10,000 a day.
+// DefaultLimits leave 70 guesses on the first day and 20 on each that follows. An app
+// has three right codes of six digits at a time: that is one chance in about 5,000,
+// and one in 16,000.
 var DefaultLimits = Limits{
-	Wrong: 10, Window: 15 * time.Minute, Lock: 15 * time.Minute,
-	WrongPerAddress: 100,
-	Sent:            6, SentPerAddress: 60, SendWindow: 10 * time.Minute,
+	Wrong: 10, Window: 24 * time.Hour, Lock: 15 * time.Minute,
+	WrongPerAddress: 100, AddressWindow: 15 * time.Minute,
+	Sent: 6, SentPerAddress: 60, SendWindow: 10 * time.Minute,
 }
 
 func (l Limits) check() error {
-	if l.Wrong < 1 || l.Window <= 0 || l.Lock <= 0 || l.WrongPerAddress < 1 || l.Sent < 1 || l.SentPerAddress < 1 || l.SendWindow <= 0 {
+	if l.Wrong < 1 || l.Window <= 0 || l.Lock <= 0 || l.WrongPerAddress < 1 || l.AddressWindow <= 0 || l.Sent < 1 || l.SentPerAddress < 1 || l.SendWindow <= 0 {
 		return errors.New("relying party: every limit must be at least 1, and every time positive")
 	}
 	return nil
 }
 
-// guessing are the meters of an answer.
+// guessing are the meters of an answer. A right one begins the user's anew. Behind an
+// address may be others, whose guesses must not be forgiven.
 func (rp *RelyingParty) guessing(user events.UserID, client Client) []Meter {
 	l := rp.limits
 	meters := []Meter{{Name: "wrong:user:" + string(user), Most: l.Wrong, Window: l.Window, Lock: l.Lock}}
 	if name := rp.addressName(client.Address); name != "" {
-		meters = append(meters, Meter{Name: "wrong:address:" + name, Most: l.WrongPerAddress, Window: l.Window, Lock: l.Lock})
+		meters = append(meters, Meter{Name: "wrong:address:" + name, Most: l.WrongPerAddress, Window: l.AddressWindow, Lock: l.Lock, Shared: true})
 	}
 	return meters
 }
-
-// ofUser are the meters that a right answer begins anew. An address keeps its
-// count: behind it may be others, whose guesses must not be forgiven.
-func ofUser(meters []Meter) []Meter { return meters[:1] }
 
 // sending are the meters of a code that is sent, to a user or for nobody yet to an
 // address of mail.

@@ -79,9 +79,11 @@ const (
 	ReasonVerificationFailed = "verification_failed" // any other check of the library
 	ReasonEnrolledMeanwhile  = "enrolled_meanwhile"  // somebody enrolled between begin and finish
 
-	// Of Sweep.
+	// Of ceremonies that end without an answer: by Sweep, and with what they were for.
 	ReasonTimeout     = "timeout"
 	ReasonInterrupted = "interrupted"
+	ReasonDenied      = "denied"       // the person denied the action while the ceremony was open
+	ReasonUserDeleted = "user_deleted" // the person was deleted while it was open
 
 	// Of Report: the browser said why nobody answered.
 	ReasonBrowser = "browser"
@@ -135,6 +137,8 @@ func refusal(err error) error {
 		return refuse(CodeTooManyRequests, ReasonTriesUsedUp, err)
 	case errors.Is(err, ErrSpent):
 		return refuse(CodeInvalidRequest, ReasonCodeUsed, err)
+	case errors.Is(err, ErrRemoved):
+		return refuse(CodeInvalidRequest, ReasonNoAuthenticator, err)
 	case errors.Is(err, ErrNotVerified):
 		return refuse(CodeInvalidRequest, ReasonNotVerified, err)
 	case errors.Is(err, ErrNoAction):

@@ -301,10 +301,16 @@ func (rp *RelyingParty) Vouching(account Account, action Action) []Authenticator
 }
 
 // Changing are the authenticators that may prove a change to themselves and the
-// others: every one that the person has, of a method that the action accepts.
+// others: every one that the person has, of a method that the action accepts. While
+// the action waits for the person to enrol first, only those that were added under
+// it: any other could let one in under the action, which would vouch for it without
+// the code to the address on file.
 func (rp *RelyingParty) Changing(account Account, action Action) []Authenticator {
 	if account.Outlived(action) {
 		return nil
+	}
+	if action.EnrolFirst && action.State == events.StateChallengeRequired {
+		return rp.Vouching(account, action)
 	}
 	return slices.DeleteFunc(account.usable(), func(a Authenticator) bool { return !rp.Offers(a.Method) || !action.accepts(a.Method) })
 }

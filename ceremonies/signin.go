@@ -16,6 +16,9 @@ import (
 // leaves it waiting for the proof otherwise.
 type Track func(ctx context.Context, id events.ActionID) error
 
+// errTrackedBefore is why a sign-in does not complete an action that is open.
+var errTrackedBefore = errors.New("the action was tracked before its sign-in ended")
+
 // BeginSignIn asks for any passkey of this relying party, of whoever it is. The
 // action is what the sign-in is to be called; it has no user yet. Nothing is written
 // to the trail until somebody answers: a page with autofill begins one for each
@@ -42,7 +45,9 @@ func (rp *RelyingParty) BeginSignIn(ctx context.Context, code, key string) (Step
 
 // FinishSignIn verifies the answer, finds whose passkey it is, has the action
 // tracked for that person and completes it. Where the rules do not let the action
-// go on, the proof's State says so and nothing is completed.
+// go on, the proof's State says so and nothing is completed. An action that is there
+// already is refused with ReasonActionNotOpen: what a person signed was a sign-in,
+// and who began it needed no token to name the action.
 func (rp *RelyingParty) FinishSignIn(ctx context.Context, id events.ChallengeID, response []byte, client Client, track Track) (Proof, error) {
 	answer, refused := parseAssertion(response)
 	if refused != nil {
@@ -54,7 +59,7 @@ func (rp *RelyingParty) FinishSignIn(ctx context.Context, id events.ChallengeID,
 	if err != nil {
 		return Proof{}, err
 	}
-	if refused := challenge.is(Authentication, ForSignIn); refused != nil {
+	if refused := challenge.isSigned(Authentication, ForSignIn); refused != nil {
 		return Proof{}, rp.fail(ctx, challenge, client, refused)
 	}
 	owner, err := rp.store.Owner(ctx, answer.RawID)
@@ -81,6 +86,16 @@ func (rp *RelyingParty) FinishSignIn(ctx context.Context, id events.ChallengeID,
 		if refused.Reason == ReasonSignCountRegress {
 			refused.regressed = account.holding(answer.RawID)
 		}
+		refused.user = owner
+		return Proof{}, rp.fail(ctx, challenge, client, refused)
+	}
+	action := challenge.Action
+	action.User = owner
+	if _, err := rp.store.Action(ctx, action); !errors.Is(err, ErrNoAction) {
+		if err != nil {
+			return Proof{}, fmt.Errorf("read action: %w", err)
+		}
+		refused := refuse(CodeInvalidRequest, ReasonActionNotOpen, errTrackedBefore)
 		refused.user = owner
 		return Proof{}, rp.fail(ctx, challenge, client, refused)
 	}

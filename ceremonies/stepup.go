@@ -216,7 +216,7 @@ func (rp *RelyingParty) FinishProof(ctx context.Context, grant Grant, purpose Pu
 	if err != nil {
 		return Proof{}, err
 	}
-	if refused := challenge.is(Authentication, purpose); refused != nil {
+	if refused := challenge.isSigned(Authentication, purpose); refused != nil {
 		return Proof{}, rp.fail(ctx, challenge, client, refused)
 	}
 	data, err := challenge.readSession()
@@ -305,7 +305,12 @@ func (rp *RelyingParty) prove(ctx context.Context, grant Grant, account Account,
 		Counted: e.counted, Meters: e.meters, Digest: base64URL(sum[:]),
 	}
 	change, err := rp.change(&outcome, &proof)
-	if err != nil {
+	var refused *RefusedError
+	switch {
+	case errors.As(err, &refused):
+		refused.counted = e.counted
+		return Proof{}, rp.fail(ctx, challenge, client, refused)
+	case err != nil:
 		return Proof{}, err
 	}
 	outcome.Events = func(state events.ActionState, tries int) ([]events.Draft, error) {
@@ -324,7 +329,11 @@ func (rp *RelyingParty) prove(ctx context.Context, grant Grant, account Account,
 	case errors.Is(err, ErrNoChallenge): // removed while the answer was verified
 		return Proof{}, refuse(CodeUnknownCredential, ReasonUnknownCredential, err)
 	case err != nil:
-		return Proof{}, fmt.Errorf("record proof: %w", refusal(err))
+		err = refusal(err)
+		if errors.As(err, &refused) && challenge.Purpose == ForAction && result.State == events.StateChallengeFailed {
+			refused.State = result.State // it was the last try
+		}
+		return Proof{}, fmt.Errorf("record proof: %w", err)
 	}
 	proof.State = result.State
 	if challenge.Purpose == ForAction || challenge.Purpose == ForSignIn {

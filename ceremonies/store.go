@@ -214,6 +214,8 @@ var (
 	ErrSpent = errors.New("it was used before")
 	// ErrTries: the action's tries are used up.
 	ErrTries = errors.New("the action's tries are used up")
+	// ErrRemoved: the authenticator that was to be removed is not there any more.
+	ErrRemoved = errors.New("the authenticator was removed already")
 	// ErrNotVerified: nobody has answered the challenge rightly that is to be claimed.
 	ErrNotVerified = errors.New("the challenge was not answered yet")
 )
@@ -229,7 +231,10 @@ type Meter struct {
 	Name   string        // whose: a user's, or an address's as a keyed hash
 	Most   int           // that are allowed in a window; the next one locks
 	Window time.Duration // from the first one that counts
-	Lock   time.Duration // of the first lock; each that follows at once is twice as long, up to MaxLock
+	Lock   time.Duration // of the first lock; each that follows within a window is twice as long, up to MaxLock
+	// Shared says that others count in it too. A right answer takes back only its own
+	// count then; the meter of one alone it begins anew.
+	Shared bool
 }
 
 // MaxLock is the longest lock of a Meter.
@@ -263,7 +268,7 @@ type Outcome struct {
 	// turned out to be. Zero means the challenge's. An outcome of nobody leaves no event.
 	Action events.ActionID
 	// Counted says that an Attempt has counted this answer already. A right one is
-	// taken back from the action's tries and ends Meters.
+	// taken back from the action's tries and from Meters.
 	Counted bool
 	Meters  []Meter
 	// Uncounted says that nobody answered wrongly, so that no try is used up.
@@ -281,7 +286,7 @@ type Outcome struct {
 	Permit        string
 	PermitExpires time.Time
 	// Remove is the authenticator that the proof removes. One that is not there is
-	// ErrNoChallenge.
+	// ErrRemoved.
 	Remove events.AuthenticatorID
 	// Codes are the keyed hashes of new recovery codes, which replace the old ones.
 	// CodesAuthenticator is what stands for them where the person had none.
@@ -328,12 +333,15 @@ type Store interface {
 	// Finish applies an outcome in one transaction: the challenge is closed, the
 	// action moves by the states table, credential and device are updated, the
 	// events are written. A proof for an action that is no longer open is
-	// ErrNotOpen; a credential that exists is ErrCredentialExists; both leave
-	// nothing but the closed challenge and a failure event.
+	// ErrNotOpen; a credential that exists is ErrCredentialExists; these and the
+	// others that Outcome names leave nothing but the closed challenge and a failure
+	// event. A refused answer that was Counted stays counted, and may fail the action.
 	Finish(ctx context.Context, outcome Outcome) (Result, error)
 	// Attempt counts an answer in the meters and the action's tries and takes its
 	// ceremony, before anything is checked and in one transaction: *LockedError,
-	// ErrTries, ErrNotOpen, or what Take returns. What refuses it is counted too.
+	// ErrTries, ErrNotOpen, or what Take returns. The meters count what is refused
+	// too. Nothing else is left of a refusal, but that a ceremony which was begun
+	// before and whose action takes no answer any more ends with its event.
 	Attempt(ctx context.Context, attempt Attempt) (Challenge, error)
 	// CountIn counts in meters without a ceremony, for what is sent, or returns a
 	// *LockedError.
@@ -345,7 +353,7 @@ type Store interface {
 	// ErrNoChallenge.
 	ChallengeByValue(ctx context.Context, value []byte) (events.ChallengeID, error)
 	// Verified keeps that a taken challenge was answered rightly, for Claim to take,
-	// and begins the meters anew.
+	// and takes the answer back from the meters.
 	Verified(ctx context.Context, id events.ChallengeID, at, expires time.Time, meters []Meter) error
 	// Claim takes a challenge that was answered rightly, once: ErrNotVerified, or what
 	// Take returns.
@@ -362,8 +370,9 @@ type Store interface {
 	// Prompted keeps when a person put off a passkey.
 	Prompted(ctx context.Context, user events.UserID, at time.Time) error
 	// Deny fails an open action without a ceremony ("I didn't ask for this"),
-	// raises the user's token generation, abandons open challenges of the action
-	// and writes the event. ErrNotOpen when the action is not open.
+	// raises the user's token generation, abandons open challenges of the action,
+	// each with its event, and writes the event. ErrNotOpen when the action is not
+	// open.
 	Deny(ctx context.Context, id events.ActionID, at time.Time, event events.Draft) error
 	// Redeem marks a one-time link as used and reports whether this was the first
 	// time. Its id is remembered until expires.

@@ -12,6 +12,8 @@ import (
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/protocol/webauthncose"
 	"github.com/go-webauthn/webauthn/webauthn"
+
+	"github.com/sallyport/sallyport/events"
 )
 
 // assertion is a verified answer: the credential to store back, and a note for
@@ -147,6 +149,15 @@ func imported(c webauthn.Credential) bool {
 	return len(c.Attestation.Object) == 0 && !c.Flags.UserPresent
 }
 
+// isSigned refuses a challenge that was begun for something else, or has nothing to
+// sign, like that of a code.
+func (c Challenge) isSigned(kind Kind, purpose Purpose) *RefusedError {
+	if c.Method != events.MethodPasskey && c.Method != events.MethodSecurityKey {
+		return refuse(CodeInvalidRequest, ReasonWrongKind, nil)
+	}
+	return c.is(kind, purpose)
+}
+
 // is refuses a challenge that was begun for something else.
 func (c Challenge) is(kind Kind, purpose Purpose) *RefusedError {
 	switch {
@@ -198,7 +209,7 @@ func (rp *RelyingParty) ceremonyReason(want protocol.CeremonyType, data webauthn
 		return ReasonWrongType
 	case client.Challenge != data.Challenge:
 		return ReasonChallengeMismatch
-	case !slices.Contains(rp.origins, client.Origin) && !slices.Contains(rp.library.Config.RPOpaqueOrigins, client.Origin):
+	case !rp.isOrigin(client.Origin):
 		return ReasonOriginMismatch
 	case (client.CrossOrigin || client.TopOrigin != "") && !slices.Contains(rp.topOrigins, client.TopOrigin):
 		return ReasonCrossOrigin
@@ -210,6 +221,13 @@ func (rp *RelyingParty) ceremonyReason(want protocol.CeremonyType, data webauthn
 		return ReasonUserNotVerified
 	}
 	return ""
+}
+
+// isOrigin reports whether an answer may come from an origin. It is compared as it is
+// (WebAuthn L3, section 13.4.9), where the library passes over what stands before and
+// behind the host.
+func (rp *RelyingParty) isOrigin(origin string) bool {
+	return slices.Contains(rp.origins, origin) || slices.Contains(rp.library.Config.RPOpaqueOrigins, origin)
 }
 
 // join puts two notes together.

@@ -199,7 +199,7 @@ func (w *World) Track(user events.UserID, state events.ActionState, scope string
 		change(&recording)
 	}
 	id = recording.Decision.ActionID
-	recording.Event, err = events.NewDraft(&events.ActionTracked{ActionID: id, State: state, Outcome: "CHALLENGE", Reason: "rule", Enrolled: profile.Enrolled(), Allowed: recording.Decision.Allowed}, nil, w.Clock.Now())
+	recording.Event, err = events.NewDraft(&events.ActionTracked{ActionID: id, State: state, Outcome: "CHALLENGE", Reason: string(recording.Decision.Reason), Enrolled: profile.Enrolled(), Allowed: recording.Decision.Allowed}, nil, w.Clock.Now())
 	if err != nil {
 		w.Fatal(err)
 	}

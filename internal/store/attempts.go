@@ -39,37 +39,56 @@ func (s *Store) Attempt(ctx context.Context, a ceremonies.Attempt) (ceremonies.C
 }
 
 // attempt counts first, then takes. What is refused for the challenge's sake is
-// counted too: somebody guessed.
+// counted in the meters too: somebody guessed.
 func attempt(t *tx, a ceremonies.Attempt) (c ceremonies.Challenge, refusal, err error) {
 	if refusal, err = count(t, a.Meters, a.At); err != nil || refusal != nil {
 		return c, refusal, err
 	}
-	if a.New {
+	if a.New { // it begins only when its answer is looked at
+		if refusal, err = countTry(t, a.Challenge, a.Tries); err != nil || refusal != nil {
+			return c, refusal, err
+		}
 		if refusal, err = begin(t, a.Challenge, a.Begun); err != nil || refusal != nil {
 			return c, refusal, err
 		}
+		return take(t, a.Challenge.ID, a.Challenge.Action, a.At)
 	}
 	if c, refusal, err = take(t, a.Challenge.ID, a.Challenge.Action, a.At); err != nil || refusal != nil {
 		return c, refusal, err
 	}
-	if c.Purpose != ceremonies.ForAction {
-		return c, nil, nil
-	}
-	id := c.Action
-	left, err := t.exec("UPDATE actions SET tries = tries + 1 WHERE user_id = $1 AND action = $2 AND action_key = $3 AND state = $4 AND tries < $5",
-		string(id.User), id.Code, id.Key, string(events.StateChallengeRequired), int64(a.Tries))
-	if err != nil || left == 1 {
+	refusal, err = countTry(t, c, a.Tries)
+	if err != nil || refusal == nil {
 		return c, nil, err
 	}
 	// Nobody will answer it any more.
-	if _, err := t.exec("UPDATE challenges SET closed = $1 WHERE id = $2", true, string(c.ID)); err != nil {
-		return c, nil, err
+	reason := ceremonies.ReasonTriesUsedUp
+	if errors.Is(refusal, ceremonies.ErrNotOpen) {
+		reason = ceremonies.ReasonActionNotOpen
+	}
+	return c, refusal, closeWith(t, c, events.KindCeremonyFailed, reason, a.At)
+}
+
+// countTry counts an answer in the tries of the action that it is to complete.
+func countTry(t *tx, c ceremonies.Challenge, tries int) (refusal, err error) {
+	if c.Purpose != ceremonies.ForAction {
+		return nil, nil
+	}
+	id := c.Action
+	left, err := t.exec("UPDATE actions SET tries = tries + 1 WHERE user_id = $1 AND action = $2 AND action_key = $3 AND state = $4 AND tries < $5",
+		string(id.User), id.Code, id.Key, string(events.StateChallengeRequired), int64(tries))
+	if err != nil || left == 1 {
+		return nil, err
 	}
 	state, _, err := actionState(t, id)
-	if err == nil && state != events.StateChallengeRequired {
-		return c, ceremonies.ErrNotOpen, nil
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return ceremonies.ErrNoAction, nil
+	case err != nil:
+		return nil, err
+	case state != events.StateChallengeRequired:
+		return ceremonies.ErrNotOpen, nil
 	}
-	return c, ceremonies.ErrTries, err
+	return ceremonies.ErrTries, nil
 }
 
 // CountIn implements ceremonies.Store.
@@ -130,10 +149,14 @@ func countOne(t *tx, m ceremonies.Meter, at time.Time) (refusal, err error) {
 	return refusal, err
 }
 
-// resetMeters begins meters anew.
+// resetMeters takes a right answer back: the meters of one alone begin anew.
 func resetMeters(t *tx, meters []ceremonies.Meter) error {
 	for _, m := range meters {
-		if _, err := t.exec("DELETE FROM meters WHERE name = $1", m.Name); err != nil {
+		text := "DELETE FROM meters WHERE name = $1"
+		if m.Shared {
+			text = "UPDATE meters SET used = used - 1 WHERE name = $1 AND used > 0"
+		}
+		if _, err := t.exec(text, m.Name); err != nil {
 			return err
 		}
 	}
@@ -262,6 +285,9 @@ func (s *Store) Owner(ctx context.Context, credentialID []byte) (user events.Use
 
 // HasCode implements ceremonies.Store.
 func (s *Store) HasCode(ctx context.Context, user events.UserID, hash []byte) (bool, error) {
+	if unstorable(string(user)) {
+		return false, nil
+	}
 	err := s.read(ctx).get("SELECT 1 FROM recovery_codes WHERE user_id = $1 AND hash = $2", args{string(user), hash}, new(int))
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil

@@ -165,13 +165,12 @@ func (s *Store) CredentialVerifiedAt(ctx context.Context, credentialID []byte) (
 // addAuthenticator reports false, having written nothing, when the credential id
 // or the authenticator's own id is taken.
 func addAuthenticator(t *tx, a ceremonies.Authenticator, at int64) (bool, error) {
-	if err := t.get("SELECT 1 FROM authenticators WHERE id = $1", args{string(a.ID)}, new(int)); !errors.Is(err, sql.ErrNoRows) {
+	if exists, err := registered(t, a); err != nil || exists {
 		return false, err
 	}
 	if len(a.CredentialID) > 0 {
 		hash := sha256.Sum256(a.CredentialID)
-		fresh, err := t.exec("INSERT INTO credentials_seen (hash) VALUES ($1) ON CONFLICT DO NOTHING", hash[:])
-		if err != nil || fresh == 0 {
+		if _, err := t.exec("INSERT INTO credentials_seen (hash) VALUES ($1)", hash[:]); err != nil {
 			return false, err
 		}
 	}
@@ -196,6 +195,19 @@ func addAuthenticator(t *tx, a ceremonies.Authenticator, at int64) (bool, error)
 		return false, err
 	}
 	return true, countMethods(t, a.User)
+}
+
+// registered reports whether an authenticator's credential id or its own id is taken.
+func registered(t *tx, a ceremonies.Authenticator) (bool, error) {
+	err := t.get("SELECT 1 FROM authenticators WHERE id = $1", args{string(a.ID)}, new(int))
+	if errors.Is(err, sql.ErrNoRows) && len(a.CredentialID) > 0 {
+		hash := sha256.Sum256(a.CredentialID)
+		err = t.get("SELECT 1 FROM credentials_seen WHERE hash = $1", args{hash[:]}, new(int))
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // countMethods brings the user's row in line with the authenticators.

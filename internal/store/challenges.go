@@ -263,7 +263,7 @@ func (s *Store) Deny(ctx context.Context, id events.ActionID, at time.Time, even
 			answer = ceremonies.ErrNotOpen
 			return nil
 		}
-		if err := denyAction(t, id, micros(at)); err != nil {
+		if err := denyAction(t, id, at); err != nil {
 			return err
 		}
 		return t.log(event)
@@ -273,17 +273,52 @@ func (s *Store) Deny(ctx context.Context, id events.ActionID, at time.Time, even
 
 // denyAction fails an open action, takes the user's tokens back and closes the
 // action's challenges, so that none is answered later.
-func denyAction(t *tx, id events.ActionID, at int64) error {
-	if err := moveAction(t, id, events.StateChallengeFailed, at); err != nil {
+func denyAction(t *tx, id events.ActionID, at time.Time) error {
+	if err := moveAction(t, id, events.StateChallengeFailed, micros(at)); err != nil {
 		return err
 	}
 	t.touch(id.User)
 	if _, err := t.exec("UPDATE users SET generation = generation + 1 WHERE id = $1", string(id.User)); err != nil {
 		return err
 	}
-	_, err := t.exec("UPDATE challenges SET closed = $1 WHERE user_id = $2 AND action = $3 AND action_key = $4 AND NOT closed",
-		true, string(id.User), id.Code, id.Key)
-	return err
+	return abandon(t, "user_id = $1 AND action = $2 AND action_key = $3", args{string(id.User), id.Code, id.Key}, ceremonies.ReasonDenied, at)
+}
+
+// abandon closes the open challenges of a person that a condition selects, taken
+// ones too, each with its event: whatever was begun also ends in the trail.
+func abandon(t *tx, condition string, values args, reason string, at time.Time) error {
+	var open []ceremonies.Challenge
+	rows, err := t.list("SELECT "+challengeColumns+" WHERE NOT closed AND user_id <> '' AND "+condition+" ORDER BY begun_at, id", values)
+	err = each(rows, err, func(rows *sql.Rows) error {
+		c, err := scanChallenge(rows.Scan)
+		open = append(open, c)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range open {
+		if err := closeWith(t, c, events.KindCeremonyAbandoned, reason, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// closeWith closes an open challenge with an event that has nothing to say of an
+// answer.
+func closeWith(t *tx, c ceremonies.Challenge, step events.Kind, reason string, at time.Time) error {
+	if _, err := t.exec("UPDATE challenges SET closed = $1 WHERE id = $2", true, string(c.ID)); err != nil {
+		return err
+	}
+	draft, err := events.NewDraft(events.Ceremony{
+		Step: step, ActionID: c.Action, Challenge: c.ID, Ceremony: string(c.Kind), Purpose: string(c.Purpose),
+		Method: c.Method, Reason: reason, Shown: c.Shown,
+	}, nil, at)
+	if err != nil {
+		return err
+	}
+	return t.log(draft)
 }
 
 // sameChallenge guards against an outcome for a challenge that was not the one

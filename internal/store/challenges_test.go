@@ -160,7 +160,7 @@ func TestDeny(t *testing.T) {
 		if err := s.Deny(t.Context(), action("jane", 2), base, denied); !errors.Is(err, ceremonies.ErrNoAction) {
 			t.Errorf("denying an unknown action: %v; want ErrNoAction", err)
 		}
-		want := []events.Kind{events.KindActionTracked, events.KindCeremonyBegun, events.KindCeremonyDenied}
+		want := []events.Kind{events.KindActionTracked, events.KindCeremonyBegun, events.KindCeremonyAbandoned, events.KindCeremonyDenied}
 		if diff := cmp.Diff(want, kinds(t, s, 0)); diff != "" {
 			t.Error(diff)
 		}

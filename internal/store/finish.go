@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/ceremonies"
@@ -43,14 +44,19 @@ func (s *Store) Finish(ctx context.Context, o ceremonies.Outcome) (ceremonies.Re
 		if err != nil {
 			return err
 		}
-		result = ceremonies.Result{State: f.state, Tries: f.tries}
-		if refusal != nil {
-			answer = refusal
-			return f.logRefused(reason)
+		if refusal != nil && f.Counted { // it is counted as a wrong one, of which it may be the last
+			if err := f.countTry(); err != nil {
+				return err
+			}
 		}
+		result = ceremonies.Result{State: f.state, Tries: f.tries}
 		moved := events.ActionState("")
 		if f.state != was {
 			moved = f.state
+		}
+		if refusal != nil {
+			answer = refusal
+			return f.logRefused(reason, moved)
 		}
 		return f.logAll(moved)
 	})
@@ -117,7 +123,7 @@ func (f *finish) apply() (reason string, refusal, err error) {
 			return ceremonies.ReasonActionNotOpen, ceremonies.ErrNotOpen, nil
 		}
 		f.state = events.StateChallengeFailed
-		return "", nil, denyAction(f.tx, f.id, micros(f.At))
+		return "", nil, denyAction(f.tx, f.id, f.At)
 	case f.New != nil:
 		return f.enrol()
 	case f.Proof != nil:
@@ -136,6 +142,13 @@ func (f *finish) enrol() (reason string, refusal, err error) {
 	if f.OnlyFirst && len(has) > 0 {
 		return ceremonies.ReasonEnrolledMeanwhile, ceremonies.ErrEnrolledMeanwhile, nil
 	}
+	exists, err := registered(f.tx, *f.New)
+	if err != nil {
+		return "", nil, err
+	}
+	if exists {
+		return ceremonies.ReasonCredentialExists, ceremonies.ErrCredentialExists, nil
+	}
 	if f.Permit != "" {
 		first, err := redeem(f.tx, "permit:"+f.Permit, f.PermitExpires)
 		if err != nil || !first {
@@ -147,10 +160,7 @@ func (f *finish) enrol() (reason string, refusal, err error) {
 			return "", nil, err
 		}
 	}
-	added, err := addAuthenticator(f.tx, *f.New, micros(f.At))
-	if err == nil && !added {
-		return ceremonies.ReasonCredentialExists, ceremonies.ErrCredentialExists, nil
-	}
+	_, err = addAuthenticator(f.tx, *f.New, micros(f.At))
 	if err == nil {
 		err = f.afterCode(f.New.Method, f.New.Email)
 	}
@@ -181,26 +191,21 @@ func (f *finish) prove() (reason string, refusal, err error) {
 	}
 	at, user, p := micros(f.At), string(f.id.User), f.Proof
 	f.touch(f.id.User)
+	if reason, refusal, err = f.missing(); err != nil || refusal != nil {
+		return reason, refusal, err
+	}
 	if reason, refusal, err = f.spend(); err != nil || refusal != nil {
 		return reason, refusal, err
 	}
 	if p.ID != "" {
-		found, err := f.exec(`UPDATE authenticators SET credential = $1, synced = $2, backed_up = $3, sign_count = $4, last_verified_at = $5
-			WHERE id = $6 AND user_id = $7`, orNull(p.Credential), p.Synced, p.BackedUp, int64(p.SignCount), at, string(p.ID), user)
-		if err != nil {
+		if _, err := f.exec(`UPDATE authenticators SET credential = $1, synced = $2, backed_up = $3, sign_count = $4, last_verified_at = $5
+			WHERE id = $6 AND user_id = $7`, orNull(p.Credential), p.Synced, p.BackedUp, int64(p.SignCount), at, string(p.ID), user); err != nil {
 			return "", nil, err
-		}
-		if found == 0 {
-			return ceremonies.ReasonUnknownCredential, fmt.Errorf("%w: its authenticator was removed", ceremonies.ErrNoChallenge), nil
 		}
 	}
 	if f.Remove != "" {
-		found, err := f.exec("DELETE FROM authenticators WHERE id = $1 AND user_id = $2", string(f.Remove), user)
-		if err != nil {
+		if _, err := f.exec("DELETE FROM authenticators WHERE id = $1 AND user_id = $2", string(f.Remove), user); err != nil {
 			return "", nil, err
-		}
-		if found == 0 {
-			return ceremonies.ReasonUnknownCredential, fmt.Errorf("%w: it was removed already", ceremonies.ErrNoChallenge), nil
 		}
 		if err := dropCodesWithout(f.tx, f.id.User); err != nil {
 			return "", nil, err
@@ -232,7 +237,26 @@ func (f *finish) prove() (reason string, refusal, err error) {
 	return "", nil, f.acquaint(at)
 }
 
-// spend uses up what proves only once.
+// missing refuses an answer by an authenticator that was removed since, and the
+// removal of one that was.
+func (f *finish) missing() (reason string, refusal, err error) {
+	has, err := authenticators(f.tx, f.id.User)
+	if err != nil {
+		return "", nil, err
+	}
+	there := func(id events.AuthenticatorID) bool {
+		return id == "" || slices.ContainsFunc(has, func(a ceremonies.Authenticator) bool { return a.ID == id })
+	}
+	switch {
+	case !there(f.Proof.ID):
+		return ceremonies.ReasonUnknownCredential, fmt.Errorf("%w: its authenticator was removed", ceremonies.ErrNoChallenge), nil
+	case !there(f.Remove):
+		return ceremonies.ReasonNoAuthenticator, ceremonies.ErrRemoved, nil
+	}
+	return "", nil, nil
+}
+
+// spend uses up what proves only once. Only one of the two is ever there.
 func (f *finish) spend() (reason string, refusal, err error) {
 	if f.Step != 0 {
 		newer, err := f.exec("UPDATE authenticators SET last_step = $1 WHERE id = $2 AND user_id = $3 AND last_step < $1",
@@ -356,13 +380,13 @@ func (f *finish) logAll(moved events.ActionState) error {
 }
 
 // logRefused writes the event of an answer that was right and came too late.
-func (f *finish) logRefused(reason string) error {
+func (f *finish) logRefused(reason string, moved events.ActionState) error {
 	c := f.Challenge
 	if f.id.User == "" {
 		return nil
 	}
 	draft, err := events.NewDraft(events.Ceremony{
-		Step: events.KindCeremonyFailed, ActionID: f.id, Challenge: c.ID, Ceremony: string(c.Kind),
+		Step: events.KindCeremonyFailed, ActionID: f.id, State: moved, Challenge: c.ID, Ceremony: string(c.Kind),
 		Purpose: string(c.Purpose), Method: c.Method, Reason: reason, Tries: f.tries, Shown: c.Shown,
 	}, nil, f.At)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sallyport/sallyport/ceremonies"
 	"github.com/sallyport/sallyport/engine"
 	"github.com/sallyport/sallyport/events"
 )
@@ -230,6 +231,9 @@ func (s *Store) DeleteUser(ctx context.Context, id events.UserID, by string) err
 		t.touch(id)
 		found, err := t.exec("DELETE FROM users WHERE id = $1", string(id))
 		if err != nil || found == 0 {
+			return err
+		}
+		if err := abandon(t, "user_id = $1", args{string(id)}, ceremonies.ReasonUserDeleted, now); err != nil {
 			return err
 		}
 		if err := forgetDevices(t, "DELETE FROM devices WHERE user_id = $1 RETURNING id", string(id)); err != nil {
