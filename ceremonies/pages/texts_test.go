@@ -112,8 +112,10 @@ func TestAccentStaysReadable(t *testing.T) {
 				return c
 			}
 			for _, pair := range [][2]colour{
-				{value("on-accent"), value("accent")}, {value("on-accent"), value("accent-hover")},
-				{value("link"), value("tint")}, {value("link"), ground},
+				{value("on-accent"), value("accent")},
+				{value("on-accent"), value("accent-hover")},
+				{value("link"), value("tint")},
+				{value("link"), ground},
 			} {
 				if got := pair[0].contrast(pair[1]); got < readable-0.06 { // colours are written with 8 bits
 					t.Errorf("%s on %v: %v on %v has a contrast of %.2f", text, ground, pair[0], pair[1], got)
