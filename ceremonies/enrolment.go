@@ -177,6 +177,18 @@ func (rp *RelyingParty) BeginEnrolment(ctx context.Context, grant Grant, options
 // wrong answer uses up the challenge and nothing else. Like FinishStepUp it goes
 // on when ctx is cancelled.
 func (rp *RelyingParty) FinishEnrolment(ctx context.Context, grant Grant, id events.ChallengeID, response []byte, client Client) (Enrolled, error) {
+	return rp.finishEnrolment(ctx, grant, id, response, client, false)
+}
+
+// FinishConditionalEnrolment is FinishEnrolment for a client that says only with its
+// answer that the browser has created the passkey without asking: see
+// EnrolOptions.Conditional. To say so at the end allows nothing that saying so at
+// the beginning does not.
+func (rp *RelyingParty) FinishConditionalEnrolment(ctx context.Context, grant Grant, id events.ChallengeID, response []byte, client Client) (Enrolled, error) {
+	return rp.finishEnrolment(ctx, grant, id, response, client, true)
+}
+
+func (rp *RelyingParty) finishEnrolment(ctx context.Context, grant Grant, id events.ChallengeID, response []byte, client Client, conditional bool) (Enrolled, error) {
 	answer, refused := parseAttestation(response)
 	if refused != nil {
 		return Enrolled{}, refused
@@ -204,6 +216,9 @@ func (rp *RelyingParty) FinishEnrolment(ctx context.Context, grant Grant, id eve
 	user, err := account.person()
 	if err != nil {
 		return Enrolled{}, err
+	}
+	if conditional && challenge.Method == events.MethodPasskey {
+		data.Mediation = protocol.MediationConditional
 	}
 	credential, refused := rp.verifyAttestation(data, user, answer)
 	if refused != nil {

@@ -33,7 +33,7 @@ func FuzzVerifyReceipt(f *testing.F) {
 			return
 		}
 		got, err := ceremonies.VerifyReceipt(receipt)
-		if err == nil && string(receipt.PublicKey) == string(good.PublicKey) && got.IdempotencyKey != statement.IdempotencyKey {
+		if err == nil && string(receipt.PublicKey) == string(good.PublicKey) && got.Statement.IdempotencyKey != statement.Statement.IdempotencyKey {
 			t.Errorf("the same key proves %+v", got)
 		}
 	})

@@ -106,6 +106,7 @@ type Config struct {
 	SignCount  SignCountPolicy // zero refuses a regress
 	Backup     BackupPolicy    // zero accepts a passkey that became synced
 	Limits     Limits          // zero means DefaultLimits
+	Providers  *Providers      // names and icons of passkeys; nil means LoadProviders
 	Mailer     Mailer          // nil: no codes and no notices by mail
 	Log        *slog.Logger    // told about mails that could not be sent; nil discards
 
@@ -209,8 +210,10 @@ func New(config Config, store Store, tokens *Tokens) (*RelyingParty, error) {
 	if err != nil {
 		return nil, fmt.Errorf("relying party: %w", err)
 	}
-	if rp.providers, err = LoadProviders(); err != nil {
-		return nil, err
+	if rp.providers = config.Providers; rp.providers == nil {
+		if rp.providers, err = LoadProviders(); err != nil {
+			return nil, err
+		}
 	}
 	return rp, nil
 }
