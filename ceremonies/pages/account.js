@@ -18,6 +18,8 @@ export function openAccount(section) {
   for (const menu of menus) {
     menu.addEventListener("toggle", () => { if (menu.open) for (const other of menus) if (other !== menu) other.open = false; });
   }
+  const day = new Intl.DateTimeFormat(page.lang, { dateStyle: "medium" });
+  for (const time of section.querySelectorAll("time")) time.textContent = day.format(new Date(time.dateTime));
   if (!supported()) return;
   const { rpId, userId, name, displayName, accepted } = page.signals;
   signal("signalAllAcceptedCredentials", { rpId, userId, allAcceptedCredentialIds: accepted });

@@ -108,6 +108,7 @@ func arabic() texts {
 		"account.created":  "أضيف في",
 		"account.used":     "آخر استخدام",
 		"account.never":    "لم يُستخدم بعد",
+		"account.recovery": "رموز الاسترداد",
 		"account.left":     "بقي {n} من {all}",
 		"account.default":  "افتراضي",
 		"account.manage":   "إدارة",

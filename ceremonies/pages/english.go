@@ -108,6 +108,7 @@ func english() texts {
 		"account.created":  "Added",
 		"account.used":     "Last used",
 		"account.never":    "Not used yet",
+		"account.recovery": "Recovery codes",
 		"account.left":     "{n} of {all} left",
 		"account.default":  "Default",
 		"account.manage":   "Manage",

@@ -107,6 +107,7 @@ func german() texts {
 		"account.created":  "Hinzugefügt",
 		"account.used":     "Zuletzt benutzt",
 		"account.never":    "Noch nicht benutzt",
+		"account.recovery": "Wiederherstellungscodes",
 		"account.left":     "{n} von {all} übrig",
 		"account.default":  "Standard",
 		"account.manage":   "Verwalten",

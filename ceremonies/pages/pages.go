@@ -141,6 +141,7 @@ func New(config Config) (http.Handler, error) {
 	}
 
 	mux.HandleFunc("GET /challenge", h.open)
+	mux.HandleFunc("GET /challenge/assets/icon/{aaguid}/{shade}", h.icon)
 	mux.HandleFunc("GET /challenge/{ref}", h.page)
 	mux.HandleFunc("GET /challenge/{ref}/back", h.back)
 	mux.HandleFunc("GET /challenge/{ref}/change/{what}", h.changePage)
@@ -243,6 +244,10 @@ func slim(text string) []byte {
 	return out.Bytes()
 }
 
+// imagePolicy is for SVG files, which are pages of their own to who opens their
+// address.
+const imagePolicy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+
 // serveAsset serves a file under a name made of its content, so that it can be
 // kept for ever, and returns its address.
 func serveAsset(mux *http.ServeMux, name, extension, contentType string, body []byte) string {
@@ -251,8 +256,8 @@ func serveAsset(mux *http.ServeMux, name, extension, contentType string, body []
 	mux.HandleFunc("GET "+address, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", contentType)
 		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-		if extension == "svg" { // also for who opens the address itself
-			w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
+		if extension == "svg" {
+			w.Header().Set("Content-Security-Policy", imagePolicy)
 		}
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
 	})
