@@ -108,6 +108,18 @@ func (c colour) towards(end, ground colour, wanted float64) colour {
 	return end
 }
 
+// lighter is a colour of the same hue that has the wanted contrast against a dark
+// ground. Mixing with white would make it grey, so what is mixed in is white only
+// as far as the strongest colour of the hue does not reach.
+func (c colour) lighter(ground colour, wanted float64) colour {
+	strongest := max(c[0], c[1], c[2])
+	if strongest == 0 || c.contrast(ground) >= wanted {
+		return c.towards(white, ground, wanted)
+	}
+	vivid := colour{c[0] / strongest, c[1] / strongest, c[2] / strongest}
+	return c.mix(vivid, 0.8).towards(white, ground, wanted).mix(white, 0.06)
+}
+
 // on is what to write with on a colour: white where that is readable.
 func (c colour) on() colour {
 	if c.contrast(white) >= readable {
@@ -125,7 +137,7 @@ func accentRules(accent colour) string {
 		return fmt.Sprintf("--accent:%v;--on-accent:%v;--accent-hover:%v;--tint:%v;--link:%v",
 			button, button.on(), button.towardsHover(hover), tint, button.towards(end, tint, readable))
 	}
-	lighter := accent.towards(white, darkCard, 9)
+	lighter := accent.lighter(darkCard, 9)
 	return ":root{" + rules(accent, white, black, black) + "}\n" +
 		"@media (prefers-color-scheme:dark){:root{" + rules(lighter, darkCard, white, white) + "}}\n"
 }

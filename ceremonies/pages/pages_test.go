@@ -36,6 +36,19 @@ func newVisit(t *testing.T, changes ...func(*ceremonies.Config)) *visit {
 	return &visit{World: w, handler: handler, cookies: map[string]*http.Cookie{}}
 }
 
+// reopen serves the pages anew with another configuration.
+func (v *visit) reopen(changes ...func(*pages.Config)) {
+	v.Helper()
+	config := pages.Config{RelyingParty: v.RP, Store: v.Store, Brand: "Example Shop", Secure: true}
+	for _, change := range changes {
+		change(&config)
+	}
+	var err error
+	if v.handler, err = pages.New(config); err != nil {
+		v.Fatal(err)
+	}
+}
+
 // link is the challenge link of an action.
 func (v *visit) link(grant ceremonies.Grant) string {
 	v.Helper()

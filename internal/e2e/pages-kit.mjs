@@ -20,6 +20,7 @@ export function stage(url) {
     move: (seconds) => ask("move", { seconds }),
     code: async () => (await ask("code")).code,
     account: (user) => ask("account", { user }),
+    passkey: async (user) => (await ask("account", { user })).authenticators.find((a) => a.Method === "PASSKEY"),
     remove: (user) => ask("remove", { user }),
     last: (id) => ask("last", id),
   };

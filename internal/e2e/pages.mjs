@@ -204,12 +204,12 @@ run(async () => {
     await synced.enrol(await s.fresh("sam"));
     await s.move(60);
     const [mine] = await synced.passkeys();
-    assert.equal((await s.account("sam")).authenticators[0].BackedUp, false);
+    assert.equal((await s.passkey("sam")).BackedUp, false);
     await synced.authenticator("setCredentialProperties", { credentialId: mine.credentialId, backupState: true });
     await synced.open(await s.track("sam"));
     await synced.button("Continue with passkey").click();
     await synced.heading("All done").waitFor();
-    const [stored] = (await s.account("sam")).authenticators;
+    const stored = await s.passkey("sam");
     assert(stored.Synced && stored.BackedUp);
     clean(synced);
     await synced.page.close();
@@ -221,7 +221,7 @@ run(async () => {
     await bound.open(await s.track("bob"));
     await bound.button("Continue with passkey").click();
     await bound.heading("All done").waitFor();
-    assert((await s.account("bob")).authenticators[0].Synced, "it counts as synced from now on");
+    assert((await s.passkey("bob")).Synced, "it counts as synced from now on");
     clean(bound);
     await bound.page.close();
   });

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -16,15 +17,17 @@ import (
 	"github.com/sallyport/sallyport/ceremonies/pages"
 	"github.com/sallyport/sallyport/engine"
 	"github.com/sallyport/sallyport/events"
+	"github.com/sallyport/sallyport/rules"
 )
 
 // stage serves the hosted pages over a world whose clock and mails a script can
 // reach, so that every situation can be made.
 type stage struct {
 	*ceremonytest.World
-	url   string // http://localhost:PORT
-	other string // the same pages at another port: an origin that the relying party does not know
-	app   string // the application's own pages, of another origin as well
+	url    string // http://localhost:PORT
+	other  string // the same pages at another port: an origin that the relying party does not know
+	firsts int    // actions so far whose person was to enrol first
+	app    string // the application's own pages, of another origin as well
 }
 
 // newStage opens a stage. The changes apply to the pages' configuration.
@@ -132,20 +135,20 @@ func (s *stage) serveTrack(w http.ResponseWriter, r *http.Request) {
 		First, Nowhere                bool // to enrol first; without a way back
 	}
 	read(r, &wanted)
-	grant := s.Track(wanted.User, wanted.State, wanted.Scope, func(rec *engine.Recording) {
+	change := func(rec *engine.Recording) {
 		rec.Action.RedirectURL, rec.Action.Locale = s.url+"/shop", wanted.Locale
 		if wanted.Nowhere {
 			rec.Action.RedirectURL = ""
 		}
 		rec.Decision.Prompt = wanted.Prompt
 		rec.Decision.Allowed = wanted.Allowed
-		if wanted.First {
-			rec.Decision.Reason = engine.ByEnrolmentPolicy
-			rec.Event, _ = events.NewDraft(&events.ActionTracked{
-				ActionID: rec.Decision.ActionID, State: wanted.State, Outcome: "CHALLENGE", Reason: string(engine.ByEnrolmentPolicy),
-			}, nil, s.Clock.Now())
-		}
-	})
+	}
+	var grant ceremonies.Grant
+	if wanted.First {
+		grant = s.trackFirst(wanted.User, change)
+	} else {
+		grant = s.Track(wanted.User, wanted.State, wanted.Scope, change)
+	}
 	grant.ID, grant.Use, grant.Scopes = "", ceremonies.UseLink, strings.TrimSpace(ceremonies.ScopeRead+" "+wanted.Scopes)
 	token, err := s.Tokens.Sign(grant)
 	if err != nil {
@@ -153,6 +156,31 @@ func (s *stage) serveTrack(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	write(w, map[string]any{"link": s.url + "/challenge?c=" + token, "path": "/challenge?c=" + token, "id": grant.Action})
+}
+
+// trackFirst records an action of a person without anything, who is to enrol before
+// they prove it.
+func (s *stage) trackFirst(user events.UserID, change func(*engine.Recording)) ceremonies.Grant {
+	s.firsts++
+	id := events.ActionID{User: user, Code: "payment", Key: fmt.Sprintf("first-%d", s.firsts)}
+	event, err := events.NewDraft(&events.ActionTracked{
+		ActionID: id, State: events.StateChallengeRequired, Outcome: "CHALLENGE", Reason: string(engine.ByEnrolmentPolicy),
+	}, nil, s.Clock.Now())
+	recording := engine.Recording{
+		Action: engine.Action{ActionID: id, Email: string(user) + "@example.com"},
+		Decision: engine.Decision{
+			ActionID: id, Outcome: rules.Challenge, State: events.StateChallengeRequired, Reason: engine.ByEnrolmentPolicy, PromptID: "payment@7",
+		},
+		Event: event,
+	}
+	change(&recording)
+	if err == nil {
+		_, err = s.Store.Record(context.Background(), recording)
+	}
+	if err != nil {
+		s.Error(err)
+	}
+	return s.Grant(id, ceremonies.ScopeRead)
 }
 
 // account is what a script asks about a person.
