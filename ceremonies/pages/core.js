@@ -245,7 +245,6 @@ function showCodes(reply) {
   const good = reply.title === "done.ready" ? reply.title : null;
   show("codes");
   if (good) hail(section, good);
-  if (!reply.go && reply.title === "done.ready") reply.title = "done.title";
 }
 
 // Says something good at the top of a section.
