@@ -85,9 +85,17 @@ func (v visit) name(a ceremonies.Authenticator) string {
 
 func (h *handler) accountView(v visit) *accountView {
 	view := &accountView{}
-	preferred := v.account.Preferred().ID
+	// The strongest come first, as they do where a proof is asked for.
+	order := h.rp.Methods()
+	all := slices.SortedStableFunc(slices.Values(v.account.Authenticators), func(a, b ceremonies.Authenticator) int {
+		return slices.Index(order, a.Method) - slices.Index(order, b.Method)
+	})
+	preferred := v.account.Default
+	if _, ok := authenticator(v.account, preferred); !ok && len(all) > 0 {
+		preferred = all[0].ID
+	}
 	has := map[events.Method]bool{}
-	for _, a := range v.account.Authenticators {
+	for _, a := range all {
 		if !h.rp.Offers(a.Method) {
 			continue
 		}
