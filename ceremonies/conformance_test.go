@@ -356,3 +356,33 @@ func TestClientDataIsAccepted(t *testing.T) {
 		})
 	}
 }
+
+func TestOriginsAreConfiguredAsBrowsersWriteThem(t *testing.T) {
+	w := ceremonytest.New(t)
+	right := []string{"https://shop.example", "https://shop.example:8443", "http://localhost:8080", "http://[::1]:8080"}
+	wrong := []string{
+		"", "shop.example", "https://", "https://shop.example/", "https://shop.example/pay", "https://Shop.example", "HTTPS://shop.example",
+		"https://shop.example:443", "http://localhost:80", "https://anna@shop.example", "https://shop.example?", appOrigin,
+	}
+	made := func(change func(*ceremonies.Config)) error {
+		config := ceremonies.Config{
+			ID: ceremonytest.ID, Name: "Example Shop", Origins: []string{ceremonytest.Origin}, Tenant: ceremonytest.Tenant, Key: ceremonytest.Key,
+		}
+		change(&config)
+		_, err := ceremonies.New(config, w.Store, w.Tokens)
+		return err
+	}
+	for _, origin := range right {
+		if err := made(func(c *ceremonies.Config) { c.Origins = []string{origin} }); err != nil {
+			t.Errorf("%q: %v", origin, err)
+		}
+	}
+	for _, origin := range wrong {
+		if made(func(c *ceremonies.Config) { c.Origins = []string{origin} }) == nil {
+			t.Errorf("%q is taken for an origin", origin)
+		}
+		if made(func(c *ceremonies.Config) { c.TopOrigins = []string{origin} }) == nil {
+			t.Errorf("%q is taken for the origin of a page around ours", origin)
+		}
+	}
+}

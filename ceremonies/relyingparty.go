@@ -11,9 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
@@ -159,10 +157,8 @@ func New(config Config, store Store, tokens *Tokens) (*RelyingParty, error) {
 	case config.ChallengeTTL < 0 || config.CodeTTL < 0 || config.Tries < 0:
 		return nil, errors.New("relying party: times of challenges and tries cannot be negative")
 	}
-	for _, origin := range slices.Concat(config.Origins, config.TopOrigins) {
-		if written := serialized(origin); written != origin {
-			return nil, fmt.Errorf("relying party: origin %q is written %q by browsers", origin, written)
-		}
+	if err := checkOrigins(slices.Concat(config.Origins, config.TopOrigins)); err != nil {
+		return nil, err
 	}
 	rp := &RelyingParty{
 		id: config.ID, name: config.Name, tenant: config.Tenant, origins: slices.Clone(config.Origins),
@@ -224,20 +220,6 @@ func New(config Config, store Store, tokens *Tokens) (*RelyingParty, error) {
 		}
 	}
 	return rp, nil
-}
-
-// serialized is an origin as browsers write it (RFC 6454, section 6.2), "" when it
-// is none of a web page.
-func serialized(origin string) string {
-	u, err := url.Parse(origin)
-	if err != nil || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		return ""
-	}
-	host := strings.ToLower(u.Host)
-	if port := map[string]string{"https": ":443", "http": ":80"}[u.Scheme]; u.Port() != "" {
-		host = strings.TrimSuffix(host, port)
-	}
-	return u.Scheme + "://" + host
 }
 
 // verification reads a requirement of user verification (WebAuthn L3, section 5.8.6).
