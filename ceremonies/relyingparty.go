@@ -84,10 +84,14 @@ type Config struct {
 	// exactly.
 	AppOrigins []string
 	// TopOrigins are the origins whose pages may run a ceremony in a frame of another
-	// origin. Empty refuses every such ceremony. So is one refused whose browser does
-	// not say which page it is in (topOrigin, new in WebAuthn L3).
+	// origin. Empty refuses every such ceremony.
 	TopOrigins []string
-	Tenant     string // goes into every statement
+	// GuardedOrigins are those of Origins whose pages let nobody but TopOrigins frame
+	// them, by frame-ancestors, as our hosted page does. There a browser is believed
+	// that says nothing of the page around (topOrigin is new in WebAuthn L3); anywhere
+	// else it is refused.
+	GuardedOrigins []string
+	Tenant         string // goes into every statement
 	// Key makes the keys of codes and secrets, at least MinKeyBytes. Another key makes
 	// recovery codes and authenticator apps useless.
 	Key []byte
@@ -123,6 +127,7 @@ type RelyingParty struct {
 	id, name, tenant string
 	origins          []string
 	topOrigins       []string
+	guardedOrigins   []string
 	methods          []events.Method
 	verification     protocol.UserVerificationRequirement
 	attestation      Attestation
@@ -162,7 +167,7 @@ func New(config Config, store Store, tokens *Tokens) (*RelyingParty, error) {
 	}
 	rp := &RelyingParty{
 		id: config.ID, name: config.Name, tenant: config.Tenant, origins: slices.Clone(config.Origins),
-		topOrigins: slices.Clone(config.TopOrigins), attestation: config.Attestation, hints: append([]string{}, config.Hints...),
+		topOrigins: slices.Clone(config.TopOrigins), guardedOrigins: slices.Clone(config.GuardedOrigins), attestation: config.Attestation, hints: append([]string{}, config.Hints...),
 		ttl: cmp.Or(config.ChallengeTTL, DefaultChallengeTTL), codeTTL: cmp.Or(config.CodeTTL, DefaultCodeTTL),
 		tries: cmp.Or(config.Tries, DefaultTries), signCount: config.SignCount, backup: config.Backup,
 		limits: cmp.Or(config.Limits, DefaultLimits), now: config.Now, random: config.Rand, store: store, tokens: tokens,

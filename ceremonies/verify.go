@@ -211,7 +211,7 @@ func (rp *RelyingParty) ceremonyReason(want protocol.CeremonyType, data webauthn
 		return ReasonChallengeMismatch
 	case !rp.isOrigin(client.Origin):
 		return ReasonOriginMismatch
-	case (client.CrossOrigin || client.TopOrigin != "") && !slices.Contains(rp.topOrigins, client.TopOrigin):
+	case (client.CrossOrigin || client.TopOrigin != "") && !rp.mayFrame(client):
 		return ReasonCrossOrigin
 	case !bytes.Equal(auth.RPIDHash, hash[:]):
 		return ReasonRelyingParty
@@ -221,6 +221,14 @@ func (rp *RelyingParty) ceremonyReason(want protocol.CeremonyType, data webauthn
 		return ReasonUserNotVerified
 	}
 	return ""
+}
+
+// mayFrame reports whether the page around a frame may have the ceremony in it.
+func (rp *RelyingParty) mayFrame(client protocol.CollectedClientData) bool {
+	if client.TopOrigin == "" {
+		return len(rp.topOrigins) > 0 && slices.Contains(rp.guardedOrigins, client.Origin)
+	}
+	return slices.Contains(rp.topOrigins, client.TopOrigin)
 }
 
 // isOrigin reports whether an answer may come from an origin. It is compared as it is

@@ -220,7 +220,7 @@ func parseHints(v string) ([]string, error) {
 func (c Config) relyingParty(secrets Secrets, mailer ceremonies.Mailer, log *slog.Logger) (ceremonies.Config, error) {
 	s := c.Ceremonies
 	config := ceremonies.Config{
-		ID: c.RPID, Name: c.Name, Origins: c.AllOrigins(), AppOrigins: s.AppOrigins, TopOrigins: s.FrameOrigins, Tenant: c.Tenant,
+		ID: c.RPID, Name: c.Name, Origins: c.AllOrigins(), AppOrigins: s.AppOrigins, TopOrigins: s.FrameOrigins, GuardedOrigins: []string{c.PublicURL}, Tenant: c.Tenant,
 		Key: secrets.CodeKey, Methods: s.Methods, UserVerification: s.UserVerification, Algorithms: s.Algorithms, Hints: s.Hints,
 		Mailer: mailer, Log: log, Attestation: ceremonies.Attestation{Conveyance: s.Attestation},
 	}
