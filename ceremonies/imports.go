@@ -1,6 +1,7 @@
 package ceremonies
 
 import (
+	"crypto/hmac"
 	"encoding/base32"
 	"errors"
 	"fmt"
@@ -49,6 +50,16 @@ func (rp *RelyingParty) ImportApp(user events.UserID, id events.AuthenticatorID,
 		return Authenticator{}, err
 	}
 	return a, nil
+}
+
+// SameApp reports whether two authenticator apps have the same secret.
+func (rp *RelyingParty) SameApp(a, b Authenticator) bool {
+	one, err := rp.vault.open(a.Secret, string(a.User)+"/"+string(a.ID))
+	if err != nil {
+		return false
+	}
+	other, err := rp.vault.open(b.Secret, string(b.User)+"/"+string(b.ID))
+	return err == nil && hmac.Equal(one, other)
 }
 
 // ImportEmail is the address that a person has codes sent to, which the application

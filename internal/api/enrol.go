@@ -79,7 +79,7 @@ func (s *Server) takeOver(ctx context.Context, user events.UserID, request enrol
 	if err != nil {
 		return none, err
 	}
-	if authenticator.Method == events.MethodEmailOTP { // has no credential that could exist
+	if len(authenticator.CredentialID) == 0 { // there is no credential that could exist
 		if a, found, err := s.enrolledBefore(ctx, authenticator); err != nil || found {
 			return a, err
 		}
@@ -106,7 +106,13 @@ func (s *Server) enrolledBefore(ctx context.Context, a ceremonies.Authenticator)
 		if a.Method != b.Method || a.Email != b.Email || !bytes.Equal(a.CredentialID, b.CredentialID) {
 			return false
 		}
-		return a.Method == events.MethodEmailOTP || sameKey(a.Credential, b.Credential)
+		switch a.Method {
+		case events.MethodEmailOTP:
+			return true
+		case events.MethodAuthenticatorApp:
+			return s.config.Party.SameApp(a, b)
+		}
+		return sameKey(a.Credential, b.Credential)
 	})
 	if i < 0 {
 		return a, false, nil

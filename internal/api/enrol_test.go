@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"crypto/rand"
 	"encoding/base32"
 	"fmt"
 	"strings"
@@ -23,6 +24,11 @@ func TestAnAppIsTakenOverFromAnotherSystem(t *testing.T) {
 		t.Errorf("added: %s", added.text)
 	}
 	w.wantEvents(events.KindAuthenticatorAdded)
+	again := w.call("POST", "/v1/users/ann/authenticators", object{"verificationMethod": "AUTHENTICATOR_APP", "otpUri": "otpauth://totp/ann?secret=" + appSecret}).ok()
+	if again.str("authenticator.userAuthenticatorId") != added.str("authenticator.userAuthenticatorId") {
+		t.Errorf("sent again: %s", again.text)
+	}
+	w.wantEvents()
 	w.pass(time.Minute)
 	tracked := w.track("ann", "k", 500)
 	code, err := totp.GenerateCode(appSecret, w.clock())
@@ -35,6 +41,30 @@ func TestAnAppIsTakenOverFromAnotherSystem(t *testing.T) {
 	if strings.Contains(w.logged(), appSecret) {
 		t.Error("the log tells the secret")
 	}
+}
+
+// TestOneSecretTwiceIsNoSecondChance has an app taken over twice at once, so that
+// neither sees the other, and proves with one code.
+func TestOneSecretTwiceIsNoSecondChance(t *testing.T) {
+	w := startMethods(t)
+	for range 2 {
+		a, err := w.party.ImportApp("ann", events.AuthenticatorID(rand.Text()), "otpauth://totp/ann?secret="+appSecret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.store.AddAuthenticator(t.Context(), a, events.ByApplication); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.pass(time.Minute)
+	code, err := totp.GenerateCode(appSecret, w.clock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := w.client("POST", "/verify/totp", w.track("ann", "one", 500).str("token"), object{"verificationCode": code}).ok(); a.get("isVerified") != true {
+		t.Errorf("proven: %s", a.text)
+	}
+	w.client("POST", "/verify/totp", w.track("ann", "two", 500).str("token"), object{"verificationCode": code}).wrong("CODE_INVALID_OR_EXPIRED")
 }
 
 func TestAnAppThatMakesOtherCodesIsRefused(t *testing.T) {
