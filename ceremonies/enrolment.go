@@ -309,12 +309,16 @@ func (rp *RelyingParty) verifyAttestation(data webauthn.SessionData, user *perso
 	answer *protocol.ParsedCredentialCreationData,
 ) (*webauthn.Credential, *RefusedError) {
 	credential, err := rp.library.CreateCredential(user, data, answer)
-	if err == nil {
-		return credential, nil
-	}
 	auth := answer.Response.AttestationObject.AuthData
 	reason := rp.ceremonyReason(protocol.CreateCeremony, data, answer.Response.CollectedClientData, auth)
 	switch {
+	case err == nil && reason == "":
+		if err := usableKey(credential.PublicKey); err != nil {
+			return nil, refuse(CodeInvalidCredential, ReasonUnusableKey, err)
+		}
+		return credential, nil
+	case err == nil:
+		err = errStricter
 	case reason != "":
 	case auth.Flags.HasBackupState() && !auth.Flags.HasBackupEligible():
 		reason = ReasonBackupFlags

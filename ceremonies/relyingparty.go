@@ -11,7 +11,9 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
@@ -79,12 +81,13 @@ const (
 type Config struct {
 	ID      string   // relying party id: the domain that passkeys belong to; changing it loses them all
 	Name    string   // what a person's device shows
-	Origins []string // exact origins whose pages may run ceremonies, scheme and port included
+	Origins []string // exact origins whose pages may run ceremonies, as browsers write them: https://shop.example
 	// AppOrigins are those of native apps, such as android:apk-key-hash:…, compared
 	// exactly.
 	AppOrigins []string
 	// TopOrigins are the origins whose pages may run a ceremony in a frame of another
-	// origin. Empty refuses every such ceremony.
+	// origin. Empty refuses every such ceremony. So is one refused whose browser does
+	// not say which page it is in (topOrigin, new in WebAuthn L3).
 	TopOrigins []string
 	Tenant     string // goes into every statement
 	// Key makes the keys of codes and secrets, at least MinKeyBytes. Another key makes
@@ -156,6 +159,11 @@ func New(config Config, store Store, tokens *Tokens) (*RelyingParty, error) {
 	case config.ChallengeTTL < 0 || config.CodeTTL < 0 || config.Tries < 0:
 		return nil, errors.New("relying party: times of challenges and tries cannot be negative")
 	}
+	for _, origin := range slices.Concat(config.Origins, config.TopOrigins) {
+		if written := serialized(origin); written != origin {
+			return nil, fmt.Errorf("relying party: origin %q is written %q by browsers", origin, written)
+		}
+	}
 	rp := &RelyingParty{
 		id: config.ID, name: config.Name, tenant: config.Tenant, origins: slices.Clone(config.Origins),
 		topOrigins: slices.Clone(config.TopOrigins), attestation: config.Attestation, hints: append([]string{}, config.Hints...),
@@ -216,6 +224,20 @@ func New(config Config, store Store, tokens *Tokens) (*RelyingParty, error) {
 		}
 	}
 	return rp, nil
+}
+
+// serialized is an origin as browsers write it (RFC 6454, section 6.2), "" when it
+// is none of a web page.
+func serialized(origin string) string {
+	u, err := url.Parse(origin)
+	if err != nil || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return ""
+	}
+	host := strings.ToLower(u.Host)
+	if port := map[string]string{"https": ":443", "http": ":80"}[u.Scheme]; u.Port() != "" {
+		host = strings.TrimSuffix(host, port)
+	}
+	return u.Scheme + "://" + host
 }
 
 // verification reads a requirement of user verification (WebAuthn L3, section 5.8.6).

@@ -5,9 +5,12 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
+	"math/big"
 	"slices"
 
 	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/protocol/webauthncose"
 	"github.com/go-webauthn/webauthn/webauthn"
 )
 
@@ -81,6 +84,9 @@ func (rp *RelyingParty) verifyAssertion(data webauthn.SessionData, user *person,
 	if err != nil {
 		return assertion{}, refuse(CodeInvalidCredential, rp.assertionReason(data, user, stored, answer, err), err)
 	}
+	if reason := rp.ceremonyReason(protocol.AssertCeremony, data, answer.Response.CollectedClientData, answer.Response.AuthenticatorData); reason != "" {
+		return assertion{}, refuse(CodeInvalidCredential, reason, errStricter)
+	}
 	regressed := false
 	if credential.Authenticator.CloneWarning {
 		regress := fmt.Sprintf("%s: %d after %d", ReasonSignCountRegress,
@@ -93,6 +99,46 @@ func (rp *RelyingParty) verifyAssertion(data webauthn.SessionData, user *person,
 		credential.Authenticator.CloneWarning = false
 	}
 	return assertion{credential: credential, note: note, regressed: regressed}, nil
+}
+
+// The sizes of RSA keys that are registered, in bits. Smaller ones can be broken
+// (NIST SP 800-131A), and reckoning with larger ones is work that a stranger gives us.
+const (
+	minRSABits = 2048
+	maxRSABits = 8192
+)
+
+// rsaAlgorithms are the signatures that an RSA key can make.
+var rsaAlgorithms = []webauthncose.COSEAlgorithmIdentifier{
+	webauthncose.AlgRS256, webauthncose.AlgRS384, webauthncose.AlgRS512, webauthncose.AlgPS256, webauthncose.AlgPS384, webauthncose.AlgPS512,
+}
+
+// usableKey refuses a public key that no signature will ever verify with, or that
+// anybody can sign for. The library reads the key only when it first verifies with
+// it, and without an attestation that is long after the person was told that the
+// passkey is good.
+func usableKey(raw []byte) error {
+	parsed, err := webauthncose.ParsePublicKey(raw)
+	if err != nil {
+		return fmt.Errorf("read public key: %w", err)
+	}
+	key, ok := parsed.(webauthncose.RSAPublicKeyData)
+	if !ok {
+		return nil // the library has checked type, curve, size and point
+	}
+	modulus := new(big.Int).SetBytes(key.Modulus)
+	exponent, err := webauthncose.ParseRSAPublicKeyDataExponent(&key)
+	switch bits := modulus.BitLen(); {
+	case err != nil:
+		return fmt.Errorf("read public key: %w", err)
+	case !slices.Contains(rsaAlgorithms, webauthncose.COSEAlgorithmIdentifier(key.Algorithm)):
+		return fmt.Errorf("a key of RSA makes no signatures of algorithm %d", key.Algorithm)
+	case bits < minRSABits || bits > maxRSABits || modulus.Bit(0) == 0:
+		return fmt.Errorf("a modulus of %d bits", bits)
+	case exponent < 3 || exponent%2 == 0 || exponent > math.MaxInt32:
+		return fmt.Errorf("the exponent %d", exponent)
+	}
+	return nil
 }
 
 // imported reports whether a credential came from another system, whose flags are
@@ -135,8 +181,14 @@ func (rp *RelyingParty) assertionReason(data webauthn.SessionData, user *person,
 	return ReasonVerificationFailed
 }
 
+// errStricter is the cause where the library accepted what ceremonyReason does not.
+var errStricter = errors.New("the library accepts it, and this relying party does not")
+
 // ceremonyReason finds what is wrong with the parts that both ceremonies share,
-// "" when they are right.
+// "" when they are right. It is asked about answers too that the library accepts,
+// because the library is kinder to origins than we promise: it compares neither
+// path nor letter case, and takes a frame whose top origin the browser does not
+// name for one of a page that may.
 func (rp *RelyingParty) ceremonyReason(want protocol.CeremonyType, data webauthn.SessionData,
 	client protocol.CollectedClientData, auth protocol.AuthenticatorData,
 ) string {
@@ -146,13 +198,13 @@ func (rp *RelyingParty) ceremonyReason(want protocol.CeremonyType, data webauthn
 		return ReasonWrongType
 	case client.Challenge != data.Challenge:
 		return ReasonChallengeMismatch
-	case !protocol.IsOriginInHaystack(client.Origin, rp.origins) && !slices.Contains(rp.library.Config.RPOpaqueOrigins, client.Origin):
+	case !slices.Contains(rp.origins, client.Origin) && !slices.Contains(rp.library.Config.RPOpaqueOrigins, client.Origin):
 		return ReasonOriginMismatch
 	case (client.CrossOrigin || client.TopOrigin != "") && !slices.Contains(rp.topOrigins, client.TopOrigin):
 		return ReasonCrossOrigin
 	case !bytes.Equal(auth.RPIDHash, hash[:]):
 		return ReasonRelyingParty
-	case !auth.Flags.HasUserPresent():
+	case !auth.Flags.HasUserPresent() && data.Mediation != protocol.MediationConditional:
 		return ReasonUserNotPresent
 	case data.UserVerification == protocol.VerificationRequired && !auth.Flags.HasUserVerified():
 		return ReasonUserNotVerified
