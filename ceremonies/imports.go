@@ -52,6 +52,10 @@ func (rp *RelyingParty) ImportApp(user events.UserID, id events.AuthenticatorID,
 	return a, nil
 }
 
+// CheckPublicKey refuses a public key (COSE_Key, RFC 9052, section 7) of a passkey to
+// take over that no signature will ever verify with, or that anybody can sign for.
+func CheckPublicKey(key []byte) error { return usableKey(key) }
+
 // SameApp reports whether two authenticator apps have the same secret.
 func (rp *RelyingParty) SameApp(a, b Authenticator) bool {
 	one, err := rp.vault.open(a.Secret, string(a.User)+"/"+string(a.ID))

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/go-webauthn/webauthn/protocol"
-	"github.com/go-webauthn/webauthn/protocol/webauthncose"
 	"github.com/go-webauthn/webauthn/webauthn"
 
 	"github.com/sallyport/sallyport/ceremonies"
@@ -200,8 +199,8 @@ func (s *Server) credential(r enrolRequest) (ceremonies.Authenticator, error) {
 	if err != nil || len(key) == 0 {
 		return none, invalidField("credentialPublicKey", "must be a COSE key in base64url.")
 	}
-	if _, err := webauthncose.ParsePublicKey(key); err != nil {
-		e := invalidField("credentialPublicKey", "is not a COSE key that passkeys use.")
+	if err := ceremonies.CheckPublicKey(key); err != nil {
+		e := invalidField("credentialPublicKey", "is not a COSE key that passkeys use, or one that proves nothing.")
 		e.Cause = err
 		return none, e
 	}
