@@ -117,9 +117,11 @@ func (rp *RelyingParty) FinishApp(ctx context.Context, grant Grant, id events.Ch
 }
 
 // checkApp looks for the app that shows a code now, or a moment ago, and whose step
-// has proven nothing yet.
+// has proven nothing yet. A person may have one secret twice, as when it was taken
+// over twice from another system: what was proven with one is used for the other.
 func (rp *RelyingParty) checkApp(found []Authenticator, code string) (evidence, *RefusedError) {
 	refused := refuse(CodeInvalidCredential, ReasonWrongCode, nil)
+	var e evidence
 	for _, a := range found {
 		secret, err := rp.vault.open(a.Secret, string(a.User)+"/"+string(a.ID))
 		if err != nil {
@@ -130,13 +132,16 @@ func (rp *RelyingParty) checkApp(found []Authenticator, code string) (evidence, 
 		switch {
 		case !right:
 		case step <= a.LastStep:
-			refused = refuse(CodeInvalidCredential, ReasonCodeUsed, nil)
-		default:
+			return evidence{}, refuse(CodeInvalidCredential, ReasonCodeUsed, nil)
+		case e.step == 0:
 			a.LastStep = step
-			return evidence{authenticator: a, step: step}, nil
+			e = evidence{authenticator: a, step: step}
 		}
 	}
-	return evidence{}, refused
+	if e.step == 0 {
+		return evidence{}, refused
+	}
+	return e, nil
 }
 
 // appStepOf is the time step whose code it is. Every step that may be is compared,

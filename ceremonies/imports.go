@@ -1,6 +1,7 @@
 package ceremonies
 
 import (
+	"crypto/hmac"
 	"encoding/base32"
 	"errors"
 	"fmt"
@@ -49,6 +50,20 @@ func (rp *RelyingParty) ImportApp(user events.UserID, id events.AuthenticatorID,
 		return Authenticator{}, err
 	}
 	return a, nil
+}
+
+// CheckPublicKey refuses a public key (COSE_Key, RFC 9052, section 7) of a passkey to
+// take over that no signature will ever verify with, or that anybody can sign for.
+func CheckPublicKey(key []byte) error { return usableKey(key) }
+
+// SameApp reports whether two authenticator apps have the same secret.
+func (rp *RelyingParty) SameApp(a, b Authenticator) bool {
+	one, err := rp.vault.open(a.Secret, string(a.User)+"/"+string(a.ID))
+	if err != nil {
+		return false
+	}
+	other, err := rp.vault.open(b.Secret, string(b.User)+"/"+string(b.ID))
+	return err == nil && hmac.Equal(one, other)
 }
 
 // ImportEmail is the address that a person has codes sent to, which the application

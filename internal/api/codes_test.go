@@ -167,6 +167,23 @@ func TestACodeByMailIsAddedAndProvesAnAction(t *testing.T) {
 	}
 }
 
+func TestAnAddressIsAddedAfterAProof(t *testing.T) {
+	w := startMethods(t)
+	d := w.enrol("ann")
+	w.pass(time.Second)
+	plain := w.track("ann", "plain", 1).str("token")
+	w.client("POST", "/user-authenticators/email-otp", plain, object{"email": "ann@acme.example"}).refused(401, "invalid_token")
+	w.client("POST", "/user-authenticators/totp", plain, nil).refused(401, "invalid_token")
+	w.email(w.adding("ann", "add", d), "ann@acme.example")
+	list := w.call("GET", "/v1/users/ann/authenticators", nil).ok().list()
+	if len(list) != 2 || list[0]["isDefault"] != true || list[1]["isDefault"] != false || list[1]["email"] != "ann@acme.example" {
+		t.Errorf("authenticators %v", list)
+	}
+	for i, address := range []any{"", nil, "x", "a@b\r\nBcc: c@d.example"} {
+		w.client("POST", "/user-authenticators/email-otp", w.adding("ann", fmt.Sprint(i), d), object{"email": address}).refused(400, "invalid_request")
+	}
+}
+
 func TestTooManyWrongCodesSayWhenToTryAgain(t *testing.T) {
 	w := startMethods(t)
 	code, _ := w.app(w.track("ann", "first", 1).str("token"))

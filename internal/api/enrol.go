@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/go-webauthn/webauthn/protocol"
-	"github.com/go-webauthn/webauthn/protocol/webauthncose"
 	"github.com/go-webauthn/webauthn/webauthn"
 
 	"github.com/sallyport/sallyport/ceremonies"
@@ -79,7 +78,7 @@ func (s *Server) takeOver(ctx context.Context, user events.UserID, request enrol
 	if err != nil {
 		return none, err
 	}
-	if authenticator.Method == events.MethodEmailOTP { // has no credential that could exist
+	if len(authenticator.CredentialID) == 0 { // there is no credential that could exist
 		if a, found, err := s.enrolledBefore(ctx, authenticator); err != nil || found {
 			return a, err
 		}
@@ -106,7 +105,13 @@ func (s *Server) enrolledBefore(ctx context.Context, a ceremonies.Authenticator)
 		if a.Method != b.Method || a.Email != b.Email || !bytes.Equal(a.CredentialID, b.CredentialID) {
 			return false
 		}
-		return a.Method == events.MethodEmailOTP || sameKey(a.Credential, b.Credential)
+		switch a.Method {
+		case events.MethodEmailOTP:
+			return true
+		case events.MethodAuthenticatorApp:
+			return s.config.Party.SameApp(a, b)
+		}
+		return sameKey(a.Credential, b.Credential)
 	})
 	if i < 0 {
 		return a, false, nil
@@ -194,8 +199,8 @@ func (s *Server) credential(r enrolRequest) (ceremonies.Authenticator, error) {
 	if err != nil || len(key) == 0 {
 		return none, invalidField("credentialPublicKey", "must be a COSE key in base64url.")
 	}
-	if _, err := webauthncose.ParsePublicKey(key); err != nil {
-		e := invalidField("credentialPublicKey", "is not a COSE key that passkeys use.")
+	if err := ceremonies.CheckPublicKey(key); err != nil {
+		e := invalidField("credentialPublicKey", "is not a COSE key that passkeys use, or one that proves nothing.")
 		e.Cause = err
 		return none, e
 	}

@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"bytes"
+	"crypto/rand"
 	"encoding/base32"
 	"fmt"
 	"strings"
@@ -23,6 +25,11 @@ func TestAnAppIsTakenOverFromAnotherSystem(t *testing.T) {
 		t.Errorf("added: %s", added.text)
 	}
 	w.wantEvents(events.KindAuthenticatorAdded)
+	again := w.call("POST", "/v1/users/ann/authenticators", object{"verificationMethod": "AUTHENTICATOR_APP", "otpUri": "otpauth://totp/ann?secret=" + appSecret}).ok()
+	if again.str("authenticator.userAuthenticatorId") != added.str("authenticator.userAuthenticatorId") {
+		t.Errorf("sent again: %s", again.text)
+	}
+	w.wantEvents()
 	w.pass(time.Minute)
 	tracked := w.track("ann", "k", 500)
 	code, err := totp.GenerateCode(appSecret, w.clock())
@@ -35,6 +42,30 @@ func TestAnAppIsTakenOverFromAnotherSystem(t *testing.T) {
 	if strings.Contains(w.logged(), appSecret) {
 		t.Error("the log tells the secret")
 	}
+}
+
+// TestOneSecretTwiceIsNoSecondChance has an app taken over twice at once, so that
+// neither sees the other, and proves with one code.
+func TestOneSecretTwiceIsNoSecondChance(t *testing.T) {
+	w := startMethods(t)
+	for range 2 {
+		a, err := w.party.ImportApp("ann", events.AuthenticatorID(rand.Text()), "otpauth://totp/ann?secret="+appSecret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.store.AddAuthenticator(t.Context(), a, events.ByApplication); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.pass(time.Minute)
+	code, err := totp.GenerateCode(appSecret, w.clock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := w.client("POST", "/verify/totp", w.track("ann", "one", 500).str("token"), object{"verificationCode": code}).ok(); a.get("isVerified") != true {
+		t.Errorf("proven: %s", a.text)
+	}
+	w.client("POST", "/verify/totp", w.track("ann", "two", 500).str("token"), object{"verificationCode": code}).wrong("CODE_INVALID_OR_EXPIRED")
 }
 
 func TestAnAppThatMakesOtherCodesIsRefused(t *testing.T) {
@@ -115,6 +146,39 @@ func TestAPasskeyIsTakenOverWithItsMake(t *testing.T) {
 	item = imported("", newDevice())
 	item["aaguid"] = "not-a-uuid"
 	w.call("POST", "/v1/users/ann/authenticators", item).refused(400, "invalid_request")
+}
+
+// rsaKey is a COSE key of RSA (RFC 8230, section 4) with a modulus of n bytes.
+func rsaKey(n int, exponent []byte) []byte {
+	key := append([]byte{0xa4, 0x01, 0x03, 0x03, 0x39, 0x01, 0x00, 0x20, 0x59, byte(n >> 8), byte(n)}, bytes.Repeat([]byte{0xff}, n)...)
+	return append(append(key, 0x21, 0x40|byte(len(exponent))), exponent...)
+}
+
+func TestAKeyThatProvesNothingIsNotTakenOver(t *testing.T) {
+	w := startMethods(t)
+	for name, row := range map[string]struct {
+		key    []byte
+		status int
+	}{
+		"RSA":                        {rsaKey(256, []byte{1, 0, 1}), 200},
+		"the exponent 1":             {rsaKey(256, []byte{1}), 400},
+		"512 bits":                   {rsaKey(64, []byte{1, 0, 1}), 400},
+		"a point that is not on it":  {append(append([]byte{0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32}, bytes.Repeat([]byte{1}, 32)...), append([]byte{0x22, 0x58, 32}, bytes.Repeat([]byte{2}, 32)...)...), 400},
+		"the type of another family": {append([]byte{0xa4, 1, 3, 3, 0x26, 0x20, 0x43}, 1, 2, 3, 0x21, 0x41, 3), 400},
+	} {
+		t.Run(name, func(t *testing.T) {
+			item := imported(name, newDevice())
+			item["credentialPublicKey"] = b64(row.key)
+			a := w.call("POST", "/v1/users/ann/authenticators", item)
+			if a.t = t; a.status != row.status {
+				t.Errorf("%d %s", a.status, a.text)
+			}
+			batch := w.call("POST", "/v1/users/authenticators", object{"authenticators": []object{item}}).ok()
+			if row.status == 400 && batch.get("failed") != 1.0 {
+				t.Errorf("in a batch: %s", batch.text)
+			}
+		})
+	}
 }
 
 func TestManyPasskeysAreImportedAndEachFailureIsNamed(t *testing.T) {

@@ -249,6 +249,7 @@ var refusalTexts = map[string]string{
 	ceremonies.ReasonWrongKind:         "This challenge was begun for something else. Ask for a new one.",
 	ceremonies.ReasonWrongPurpose:      "This challenge was begun for something else. Ask for a new one.",
 	ceremonies.ReasonUserNotVerified:   "The passkey did not verify the user. Screen lock, fingerprint, face or PIN is required.",
+	ceremonies.ReasonUnusableKey:       "This passkey's public key cannot be used here.",
 	ceremonies.ReasonUnattested:        "Authenticators of this make are not accepted here.",
 	ceremonies.ReasonCredentialExists:  "This passkey is registered already.",
 	ceremonies.ReasonForeignCredential: "This passkey or code belongs to somebody else.",
