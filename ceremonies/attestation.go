@@ -53,7 +53,9 @@ func (a Attestation) preference() protocol.ConveyancePreference {
 
 // trusts reports whether the metadata vouches for the make of a new credential: it
 // has an entry, the entry's status is good, and the attestation's certificates lead
-// to the maker's. Self attestation proves nothing of the make.
+// to the maker's. Self attestation proves nothing of the make, and neither do formats
+// that do not sign the AAGUID by which the metadata are looked up: the models of a
+// maker often share a root, so any of its keys could pass for the best of them.
 func (a Attestation) trusts(credential webauthn.Credential, policy *webauthn.Config) error {
 	certified := []metadata.AuthenticatorAttestationType{metadata.BasicFull, metadata.AttCA, metadata.AnonCA}
 	switch {
@@ -61,6 +63,11 @@ func (a Attestation) trusts(credential webauthn.Credential, policy *webauthn.Con
 		return errors.New("there is no metadata")
 	case !slices.Contains(certified, metadata.AuthenticatorAttestationType(credential.AttestationType)):
 		return fmt.Errorf("an attestation of type %q proves no make", credential.AttestationType)
+	}
+	switch protocol.AttestationFormat(credential.AttestationFormat) {
+	case protocol.AttestationFormatFIDOUniversalSecondFactor, // signs no authenticator data (section 8.6)
+		protocol.AttestationFormatCompound: // may be made of the former
+		return fmt.Errorf("an attestation of format %q proves no make", credential.AttestationFormat)
 	}
 	if err := credential.Verify(a.Metadata.provider, policy.Attestation, policy.Signature); err != nil {
 		return fmt.Errorf("look the make up: %w", err)

@@ -389,11 +389,3 @@ func TestAnOriginIsMoreThanItsHost(t *testing.T) {
 		})
 	}
 }
-
-// However an operator writes an origin, browsers write it in one way.
-func TestAnOriginIsComparedAsBrowsersWriteIt(t *testing.T) {
-	for _, configured := range []string{"https://shop.example", "https://shop.example/", "https://shop.example:443", "HTTPS://Shop.Example"} {
-		w := ceremonytest.New(t, func(c *ceremonies.Config) { c.Origins = []string{"https://other.example", configured} })
-		w.Prove("anna", w.Enrolled("anna", ceremonytest.Synced), "")
-	}
-}

@@ -138,6 +138,9 @@ func (rp *RelyingParty) send(ctx context.Context, challenge Challenge, account A
 		return Sent{}, fmt.Errorf("write session: %w", err)
 	}
 	challenge.Most = codeAnswers
+	if err := rp.follow(ctx, &challenge); err != nil {
+		return Sent{}, err
+	}
 	if err := rp.begin(ctx, challenge); err != nil {
 		return Sent{}, err
 	}
@@ -150,6 +153,24 @@ func (rp *RelyingParty) send(ctx context.Context, challenge Challenge, account A
 		return Sent{}, refuse(CodeInvalidRequest, ReasonSendFailed, err)
 	}
 	return Sent{Challenge: challenge.ID, To: masked(s.Email), Expires: challenge.Expires}, nil
+}
+
+// follow makes a challenge the newest one of its action, method and kind, also where
+// this node's clock is behind that of the node that began the one before: an answer
+// without an id is for the newest.
+func (rp *RelyingParty) follow(ctx context.Context, challenge *Challenge) error {
+	if challenge.Action.User == "" {
+		return nil // its answer names it
+	}
+	before, err := rp.store.Pending(ctx, challenge.Action, challenge.Kind, challenge.Method, rp.now())
+	switch {
+	case errors.Is(err, ErrNoChallenge):
+	case err != nil:
+		return fmt.Errorf("find challenge: %w", refusal(err))
+	case !before.BegunAt.Before(challenge.BegunAt.Truncate(time.Microsecond)): // stores keep no more of it
+		challenge.BegunAt = before.BegunAt.Add(time.Microsecond)
+	}
+	return nil
 }
 
 // FinishCode checks a code: one that was sent, under the challenge of SendCode or,

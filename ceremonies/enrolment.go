@@ -176,6 +176,18 @@ func (rp *RelyingParty) BeginEnrolment(ctx context.Context, grant Grant, options
 // wrong answer uses up the challenge and nothing else. Like FinishStepUp it goes
 // on when ctx is cancelled.
 func (rp *RelyingParty) FinishEnrolment(ctx context.Context, grant Grant, id events.ChallengeID, response []byte, client Client) (Enrolled, error) {
+	return rp.finishEnrolment(ctx, grant, id, response, client, false)
+}
+
+// FinishConditionalEnrolment is FinishEnrolment for a client that says only with its
+// answer that the browser has created the passkey without asking: see
+// EnrolOptions.Conditional. To say so at the end allows nothing that saying so at
+// the beginning does not.
+func (rp *RelyingParty) FinishConditionalEnrolment(ctx context.Context, grant Grant, id events.ChallengeID, response []byte, client Client) (Enrolled, error) {
+	return rp.finishEnrolment(ctx, grant, id, response, client, true)
+}
+
+func (rp *RelyingParty) finishEnrolment(ctx context.Context, grant Grant, id events.ChallengeID, response []byte, client Client, conditional bool) (Enrolled, error) {
 	answer, refused := parseAttestation(response)
 	if refused != nil {
 		return Enrolled{}, refused
@@ -203,6 +215,9 @@ func (rp *RelyingParty) FinishEnrolment(ctx context.Context, grant Grant, id eve
 	user, err := account.person()
 	if err != nil {
 		return Enrolled{}, err
+	}
+	if conditional && challenge.Method == events.MethodPasskey {
+		data.Mediation = protocol.MediationConditional
 	}
 	credential, refused := rp.verifyAttestation(data, user, answer)
 	if refused != nil {
@@ -293,15 +308,16 @@ func (rp *RelyingParty) verifyAttestation(data webauthn.SessionData, user *perso
 	answer *protocol.ParsedCredentialCreationData,
 ) (*webauthn.Credential, *RefusedError) {
 	credential, err := rp.library.CreateCredential(user, data, answer)
-	if origin := answer.Response.CollectedClientData.Origin; err == nil && !rp.isOrigin(origin) {
-		return nil, refuse(CodeInvalidCredential, ReasonOriginMismatch, fmt.Errorf("the origin is %q", origin))
-	}
-	if err == nil {
-		return credential, nil
-	}
 	auth := answer.Response.AttestationObject.AuthData
 	reason := rp.ceremonyReason(protocol.CreateCeremony, data, answer.Response.CollectedClientData, auth)
 	switch {
+	case err == nil && reason == "":
+		if err := usableKey(credential.PublicKey); err != nil {
+			return nil, refuse(CodeInvalidCredential, ReasonUnusableKey, err)
+		}
+		return credential, nil
+	case err == nil:
+		err = errStricter
 	case reason != "":
 	case auth.Flags.HasBackupState() && !auth.Flags.HasBackupEligible():
 		reason = ReasonBackupFlags

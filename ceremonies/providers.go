@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"hash/fnv"
 	"html"
+	"io"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -22,16 +24,77 @@ import (
 //go:embed providers.json
 var providersJSON []byte
 
-// Providers names the makes of passkeys.
-type Providers struct{ names map[string]string }
+// Bounds of a file of providers.
+const (
+	maxProviders = 16 << 20 // bytes of the file
+	maxIcon      = 32 << 10 // bytes of one icon's address; a larger one is left out
+)
+
+// Providers names the makes of passkeys and has pictures of them.
+type Providers struct {
+	names map[string]string
+	icons map[string][2]string // data addresses of the light and the dark one
+}
 
 // LoadProviders reads the list that is part of the program.
 func LoadProviders() (*Providers, error) {
-	var p Providers
+	p := Providers{icons: map[string][2]string{}}
 	if err := json.Unmarshal(providersJSON, &p.names); err != nil {
 		return nil, fmt.Errorf("read the embedded list of passkey providers: %w", err)
 	}
 	return &p, nil
+}
+
+// ReadProviders adds names and icons from a file in the form of the community's
+// list with icons (github.com/passkeydeveloper/passkey-authenticator-aaguids,
+// combined_aaguid.json): an object of {name, icon_light, icon_dark} by AAGUID. That
+// list has no licence to be shipped with, so whoever may use it gives it here.
+func ReadProviders(r io.Reader) (*Providers, error) {
+	p, err := LoadProviders()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := io.ReadAll(io.LimitReader(r, maxProviders+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read passkey providers: %w", err)
+	case len(raw) > maxProviders:
+		return nil, fmt.Errorf("read passkey providers: the file has more than %d bytes", maxProviders)
+	}
+	var entries map[string]struct {
+		Name  string `json:"name"`
+		Light string `json:"icon_light"`
+		Dark  string `json:"icon_dark"`
+	}
+	if err := json.Unmarshal(raw, &entries); err != nil {
+		return nil, fmt.Errorf("read passkey providers: %w", err)
+	}
+	for aaguid, entry := range entries {
+		if len(aaguid) != len(uuidText(make([]byte, 16))) || entry.Name == "" {
+			return nil, fmt.Errorf("read passkey providers: %.60q is no AAGUID with a name", aaguid)
+		}
+		aaguid = strings.ToLower(aaguid)
+		p.names[aaguid] = clip(entry.Name)
+		light, dark := icon(entry.Light), icon(entry.Dark)
+		if light != "" || dark != "" {
+			p.icons[aaguid] = [2]string{first(light, dark), first(dark, light)}
+		}
+	}
+	return p, nil
+}
+
+// icon is the address of an image that a page may show, "" for anything else.
+func icon(address string) string {
+	for _, prefix := range []string{"data:image/svg+xml;base64,", "data:image/png;base64,"} {
+		data, found := strings.CutPrefix(address, prefix)
+		if !found || len(address) > maxIcon {
+			continue
+		}
+		if _, err := base64.StdEncoding.DecodeString(data); err == nil {
+			return address
+		}
+	}
+	return ""
 }
 
 // Name is the provider of an AAGUID in canonical text, "" when it is not known. An
@@ -39,10 +102,16 @@ func LoadProviders() (*Providers, error) {
 // anything.
 func (p *Providers) Name(aaguid string) string { return p.names[aaguid] }
 
-// Icon is a small SVG image of the provider as a data address: the first letter of
-// its name on a colour of its own. The list has no licensed logos. "" when the
-// provider is not known.
+// Icon is a small image of the provider as a data address: that of ReadProviders,
+// or the first letter of its name on a colour of its own. "" when the provider is
+// not known.
 func (p *Providers) Icon(aaguid string, dark bool) string {
+	if icons, found := p.icons[aaguid]; found {
+		if dark {
+			return icons[1]
+		}
+		return icons[0]
+	}
 	name := p.names[aaguid]
 	if name == "" {
 		return ""

@@ -88,17 +88,30 @@ func ReceiptOf(event events.Draft) (Receipt, error) {
 	return receipt, nil
 }
 
+// Verified is what a receipt proves.
+type Verified struct {
+	// Statement is what was signed: the holder of the credential's private key made
+	// a signature for exactly this, and somebody touched the authenticator for it.
+	Statement Statement
+	// UserVerified reports whether the authenticator says that it verified its user
+	// too, with a PIN or a biometric (WebAuthn L3, section 6.1). False means that
+	// whoever had the authenticator at hand could have signed, which is all that an
+	// action whose user verification is preferred or discouraged asks for. The action's
+	// record says what was asked.
+	UserVerified bool
+}
+
 // VerifyReceipt checks a receipt offline and returns what was signed: the
 // challenge is made of nonce and statement, the client data carries that
-// challenge, the authenticator saw and verified its user for the statement's
-// relying party, and the signature is the credential's (WebAuthn L3, section
-// 7.2, steps 11 to 21). Whether the public key was the person's at that time is
-// for the log to say: look up where the authenticator was added.
+// challenge, the authenticator saw its user for the statement's relying party,
+// and the signature is the credential's (WebAuthn L3, section 7.2, steps 10 to
+// 21). Whether the public key was the person's at that time is for the log to say:
+// look up where the authenticator was added.
 //
 // Every failure is ErrReceipt.
-func VerifyReceipt(r Receipt) (Statement, error) {
-	no := func(format string, args ...any) (Statement, error) {
-		return Statement{}, fmt.Errorf("%w: %s", ErrReceipt, fmt.Sprintf(format, args...))
+func VerifyReceipt(r Receipt) (Verified, error) {
+	no := func(format string, args ...any) (Verified, error) {
+		return Verified{}, fmt.Errorf("%w: %s", ErrReceipt, fmt.Sprintf(format, args...))
 	}
 	if r.Version != StatementVersion {
 		return no("version %d is not known", r.Version)
@@ -130,8 +143,8 @@ func VerifyReceipt(r Receipt) (Statement, error) {
 	if hash := sha256.Sum256([]byte(statement.RelyingParty)); !bytes.Equal(auth.RPIDHash, hash[:]) {
 		return no("it was signed for another relying party")
 	}
-	if !auth.Flags.HasUserPresent() || !auth.Flags.HasUserVerified() {
-		return no("the authenticator did not verify its user")
+	if !auth.Flags.HasUserPresent() {
+		return no("the authenticator did not see its user")
 	}
 	key, err := webauthncose.ParsePublicKey(r.PublicKey)
 	if err != nil {
@@ -142,5 +155,5 @@ func VerifyReceipt(r Receipt) (Statement, error) {
 	if ok, err := webauthncose.VerifySignature(key, signed, r.Signature); err != nil || !ok {
 		return no("the signature is not the credential's")
 	}
-	return statement, nil
+	return Verified{Statement: statement, UserVerified: auth.Flags.HasUserVerified()}, nil
 }

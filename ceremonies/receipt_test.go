@@ -20,9 +20,13 @@ func TestReceiptProvesTheStatementOffline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	statement, err := ceremonies.VerifyReceipt(receipt)
+	verified, err := ceremonies.VerifyReceipt(receipt)
 	if err != nil {
 		t.Fatal(err)
+	}
+	statement := verified.Statement
+	if !verified.UserVerified {
+		t.Error("it does not say that the user was verified")
 	}
 	if statement.User != "anna" || statement.IdempotencyKey != grant.Action.Key || statement.Shown == nil || *statement.Shown != "Pay 1250 to Maria K." {
 		t.Errorf("statement %+v", statement)

@@ -67,6 +67,9 @@ func normalRecovery(code string) string {
 		return r
 	}, code)
 	code = strings.ToUpper(code)
+	if len(code) != recoveryAlphabet.EncodedLen(recoveryBytes) { // else the decoder drops a last letter and line breaks
+		return ""
+	}
 	if raw, err := recoveryAlphabet.DecodeString(code); err != nil || len(raw) != recoveryBytes {
 		return ""
 	}

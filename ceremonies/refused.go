@@ -74,6 +74,7 @@ const (
 	ReasonUserHandle         = "user_handle_mismatch"
 	ReasonBackupFlags        = "backup_flags"       // a synced passkey that says it is bound to its device
 	ReasonSignCountRegress   = "sign_count_regress" // the counter of a device-bound passkey went back
+	ReasonUnusableKey        = "unusable_key"       // the new passkey's public key proves nothing, or is too weak to
 	ReasonCredentialExists   = "credential_exists"
 	ReasonVerificationFailed = "verification_failed" // any other check of the library
 	ReasonEnrolledMeanwhile  = "enrolled_meanwhile"  // somebody enrolled between begin and finish

@@ -79,14 +79,19 @@ const (
 type Config struct {
 	ID      string   // relying party id: the domain that passkeys belong to; changing it loses them all
 	Name    string   // what a person's device shows
-	Origins []string // exact origins whose pages may run ceremonies, scheme and port included
+	Origins []string // exact origins whose pages may run ceremonies, as browsers write them: https://shop.example
 	// AppOrigins are those of native apps, such as android:apk-key-hash:…, compared
 	// exactly.
 	AppOrigins []string
 	// TopOrigins are the origins whose pages may run a ceremony in a frame of another
 	// origin. Empty refuses every such ceremony.
 	TopOrigins []string
-	Tenant     string // goes into every statement
+	// GuardedOrigins are those of Origins whose pages let nobody but TopOrigins frame
+	// them, by frame-ancestors, as our hosted page does. There a browser is believed
+	// that says nothing of the page around (topOrigin is new in WebAuthn L3); anywhere
+	// else it is refused.
+	GuardedOrigins []string
+	Tenant         string // goes into every statement
 	// Key makes the keys of codes and secrets, at least MinKeyBytes. Another key makes
 	// recovery codes and authenticator apps useless.
 	Key []byte
@@ -106,6 +111,7 @@ type Config struct {
 	SignCount  SignCountPolicy // zero refuses a regress
 	Backup     BackupPolicy    // zero accepts a passkey that became synced
 	Limits     Limits          // zero means DefaultLimits
+	Providers  *Providers      // names and icons of passkeys; nil means LoadProviders
 	Mailer     Mailer          // nil: no codes and no notices by mail
 	Log        *slog.Logger    // told about mails that could not be sent; nil discards
 
@@ -120,8 +126,8 @@ type Config struct {
 type RelyingParty struct {
 	id, name, tenant string
 	origins          []string
-	exactOrigins     []string // as browsers write them
 	topOrigins       []string
+	guardedOrigins   []string
 	methods          []events.Method
 	verification     protocol.UserVerificationRequirement
 	attestation      Attestation
@@ -156,9 +162,12 @@ func New(config Config, store Store, tokens *Tokens) (*RelyingParty, error) {
 	case config.ChallengeTTL < 0 || config.CodeTTL < 0 || config.Tries < 0:
 		return nil, errors.New("relying party: times of challenges and tries cannot be negative")
 	}
+	if err := checkOrigins(slices.Concat(config.Origins, config.TopOrigins)); err != nil {
+		return nil, err
+	}
 	rp := &RelyingParty{
-		id: config.ID, name: config.Name, tenant: config.Tenant, origins: slices.Clone(config.Origins), exactOrigins: exactOrigins(config.Origins),
-		topOrigins: slices.Clone(config.TopOrigins), attestation: config.Attestation, hints: append([]string{}, config.Hints...),
+		id: config.ID, name: config.Name, tenant: config.Tenant, origins: slices.Clone(config.Origins),
+		topOrigins: slices.Clone(config.TopOrigins), guardedOrigins: slices.Clone(config.GuardedOrigins), attestation: config.Attestation, hints: append([]string{}, config.Hints...),
 		ttl: cmp.Or(config.ChallengeTTL, DefaultChallengeTTL), codeTTL: cmp.Or(config.CodeTTL, DefaultCodeTTL),
 		tries: cmp.Or(config.Tries, DefaultTries), signCount: config.SignCount, backup: config.Backup,
 		limits: cmp.Or(config.Limits, DefaultLimits), now: config.Now, random: config.Rand, store: store, tokens: tokens,
@@ -210,8 +219,10 @@ func New(config Config, store Store, tokens *Tokens) (*RelyingParty, error) {
 	if err != nil {
 		return nil, fmt.Errorf("relying party: %w", err)
 	}
-	if rp.providers, err = LoadProviders(); err != nil {
-		return nil, err
+	if rp.providers = config.Providers; rp.providers == nil {
+		if rp.providers, err = LoadProviders(); err != nil {
+			return nil, err
+		}
 	}
 	return rp, nil
 }

@@ -5,11 +5,12 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net/url"
+	"math"
+	"math/big"
 	"slices"
-	"strings"
 
 	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/protocol/webauthncose"
 	"github.com/go-webauthn/webauthn/webauthn"
 
 	"github.com/sallyport/sallyport/events"
@@ -85,8 +86,8 @@ func (rp *RelyingParty) verifyAssertion(data webauthn.SessionData, user *person,
 	if err != nil {
 		return assertion{}, refuse(CodeInvalidCredential, rp.assertionReason(data, user, stored, answer, err), err)
 	}
-	if origin := answer.Response.CollectedClientData.Origin; !rp.isOrigin(origin) {
-		return assertion{}, refuse(CodeInvalidCredential, ReasonOriginMismatch, fmt.Errorf("the origin is %q", origin))
+	if reason := rp.ceremonyReason(protocol.AssertCeremony, data, answer.Response.CollectedClientData, answer.Response.AuthenticatorData); reason != "" {
+		return assertion{}, refuse(CodeInvalidCredential, reason, errStricter)
 	}
 	regressed := false
 	if credential.Authenticator.CloneWarning {
@@ -100,6 +101,46 @@ func (rp *RelyingParty) verifyAssertion(data webauthn.SessionData, user *person,
 		credential.Authenticator.CloneWarning = false
 	}
 	return assertion{credential: credential, note: note, regressed: regressed}, nil
+}
+
+// The sizes of RSA keys that are registered, in bits. Smaller ones can be broken
+// (NIST SP 800-131A), and reckoning with larger ones is work that a stranger gives us.
+const (
+	minRSABits = 2048
+	maxRSABits = 8192
+)
+
+// rsaAlgorithms are the signatures that an RSA key can make.
+var rsaAlgorithms = []webauthncose.COSEAlgorithmIdentifier{
+	webauthncose.AlgRS256, webauthncose.AlgRS384, webauthncose.AlgRS512, webauthncose.AlgPS256, webauthncose.AlgPS384, webauthncose.AlgPS512,
+}
+
+// usableKey refuses a public key that no signature will ever verify with, or that
+// anybody can sign for. The library reads the key only when it first verifies with
+// it, and without an attestation that is long after the person was told that the
+// passkey is good.
+func usableKey(raw []byte) error {
+	parsed, err := webauthncose.ParsePublicKey(raw)
+	if err != nil {
+		return fmt.Errorf("read public key: %w", err)
+	}
+	key, ok := parsed.(webauthncose.RSAPublicKeyData)
+	if !ok {
+		return nil // the library has checked type, curve, size and point
+	}
+	modulus := new(big.Int).SetBytes(key.Modulus)
+	exponent, err := webauthncose.ParseRSAPublicKeyDataExponent(&key)
+	switch bits := modulus.BitLen(); {
+	case err != nil:
+		return fmt.Errorf("read public key: %w", err)
+	case !slices.Contains(rsaAlgorithms, webauthncose.COSEAlgorithmIdentifier(key.Algorithm)):
+		return fmt.Errorf("a key of RSA makes no signatures of algorithm %d", key.Algorithm)
+	case bits < minRSABits || bits > maxRSABits || modulus.Bit(0) == 0:
+		return fmt.Errorf("a modulus of %d bits", bits)
+	case exponent < 3 || exponent%2 == 0 || exponent > math.MaxInt32:
+		return fmt.Errorf("the exponent %d", exponent)
+	}
+	return nil
 }
 
 // imported reports whether a credential came from another system, whose flags are
@@ -151,8 +192,14 @@ func (rp *RelyingParty) assertionReason(data webauthn.SessionData, user *person,
 	return ReasonVerificationFailed
 }
 
+// errStricter is the cause where the library accepted what ceremonyReason does not.
+var errStricter = errors.New("the library accepts it, and this relying party does not")
+
 // ceremonyReason finds what is wrong with the parts that both ceremonies share,
-// "" when they are right.
+// "" when they are right. It is asked about answers too that the library accepts,
+// because the library is kinder to origins than we promise: it compares neither
+// path nor letter case, and takes a frame whose top origin the browser does not
+// name for one of a page that may.
 func (rp *RelyingParty) ceremonyReason(want protocol.CeremonyType, data webauthn.SessionData,
 	client protocol.CollectedClientData, auth protocol.AuthenticatorData,
 ) string {
@@ -164,11 +211,11 @@ func (rp *RelyingParty) ceremonyReason(want protocol.CeremonyType, data webauthn
 		return ReasonChallengeMismatch
 	case !rp.isOrigin(client.Origin):
 		return ReasonOriginMismatch
-	case (client.CrossOrigin || client.TopOrigin != "") && !slices.Contains(rp.topOrigins, client.TopOrigin):
+	case (client.CrossOrigin || client.TopOrigin != "") && !rp.mayFrame(client):
 		return ReasonCrossOrigin
 	case !bytes.Equal(auth.RPIDHash, hash[:]):
 		return ReasonRelyingParty
-	case !auth.Flags.HasUserPresent():
+	case !auth.Flags.HasUserPresent() && data.Mediation != protocol.MediationConditional:
 		return ReasonUserNotPresent
 	case data.UserVerification == protocol.VerificationRequired && !auth.Flags.HasUserVerified():
 		return ReasonUserNotVerified
@@ -176,30 +223,19 @@ func (rp *RelyingParty) ceremonyReason(want protocol.CeremonyType, data webauthn
 	return ""
 }
 
+// mayFrame reports whether the page around a frame may have the ceremony in it.
+func (rp *RelyingParty) mayFrame(client protocol.CollectedClientData) bool {
+	if client.TopOrigin == "" {
+		return len(rp.topOrigins) > 0 && slices.Contains(rp.guardedOrigins, client.Origin)
+	}
+	return slices.Contains(rp.topOrigins, client.TopOrigin)
+}
+
 // isOrigin reports whether an answer may come from an origin. It is compared as it is
 // (WebAuthn L3, section 13.4.9), where the library passes over what stands before and
 // behind the host.
 func (rp *RelyingParty) isOrigin(origin string) bool {
-	return slices.Contains(rp.exactOrigins, origin) || slices.Contains(rp.library.Config.RPOpaqueOrigins, origin)
-}
-
-// exactOrigins are the origins as browsers write them (HTML, section 7.1.1): in small
-// letters, and without the port that the scheme has anyway.
-func exactOrigins(origins []string) []string {
-	exact := make([]string, len(origins))
-	for i, origin := range origins {
-		exact[i] = origin
-		if u, err := url.Parse(origin); err == nil && u.Host != "" {
-			host := strings.ToLower(u.Host)
-			switch scheme := strings.ToLower(u.Scheme); scheme {
-			case "https":
-				exact[i] = scheme + "://" + strings.TrimSuffix(host, ":443")
-			case "http":
-				exact[i] = scheme + "://" + strings.TrimSuffix(host, ":80")
-			}
-		}
-	}
-	return exact
+	return slices.Contains(rp.origins, origin) || slices.Contains(rp.library.Config.RPOpaqueOrigins, origin)
 }
 
 // join puts two notes together.

@@ -51,12 +51,21 @@ type TrackedAction struct {
 	Method      events.Method     // that proved it, "" otherwise
 	ProvenBy    events.AuthenticatorID
 	ProvenAt    time.Time
+	Digest      string // base64url of SHA-256 of the statement that was proven, "" when none was
 	UserAgent   string
 	IP          string
 	Country     string
 	RedirectURL string
 	Scope       string
 	Custom      json.RawMessage
+}
+
+// Device is a device that is known of a person: an action from it was allowed by the
+// rules or proven.
+type Device struct {
+	ID              string
+	KnownAt         time.Time // when that happened last, to a day
+	RememberedUntil time.Time // zero when it is not remembered
 }
 
 // ActionFilter selects actions of one user, newest first, at most 200.

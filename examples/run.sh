@@ -18,6 +18,9 @@ export SALLYPORT_LISTEN=${SALLYPORT_LISTEN:-127.0.0.1:$server_port}
 export SHOP_LISTEN=${SHOP_LISTEN:-127.0.0.1:$shop_port}
 shop_url=http://localhost:${SHOP_LISTEN##*:}
 export SALLYPORT_ORIGINS=${SALLYPORT_ORIGINS:-$shop_url}
+export SALLYPORT_MAIL=${SALLYPORT_MAIL:-dir:$PWD/.run/mails} # codes and notices, to try without a mail server
+export SALLYPORT_MAIL_FROM=${SALLYPORT_MAIL_FROM:-Corner Shop <no-reply@localhost>}
+export SALLYPORT_FRAME_ORIGINS=${SALLYPORT_FRAME_ORIGINS:-$shop_url}
 mkdir -p .run
 banner=.run/banner
 
@@ -64,6 +67,7 @@ cat <<TEXT
     Console         ${invite:-$server_url/console}
     Server secret   $secret
     Management      $management
+    Mails           .run/mails, one file each
 
   ${invite:+The console link works once and registers you, with a passkey, as the first administrator.
   }Track an action:

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,14 +104,20 @@ type World struct {
 	RP     *ceremonies.RelyingParty
 	Mail   *Mailbox
 
-	keys int
+	keys *atomic.Int64 // that were given out to actions
 }
 
 // New opens a world in a temporary folder. The changes apply to the relying
 // party's configuration.
 func New(t *testing.T, changes ...func(*ceremonies.Config)) *World {
 	t.Helper()
-	w := &World{T: t, Clock: NewClock(), Mail: &Mailbox{}}
+	return Open(t, changes...).In(t)
+}
+
+// Open is New for a fuzz target: In gives each input the world.
+func Open(t testing.TB, changes ...func(*ceremonies.Config)) *World {
+	t.Helper()
+	w := &World{Clock: NewClock(), Mail: &Mailbox{}, keys: &atomic.Int64{}}
 	var err error
 	if w.Store, err = store.Open(t.Context(), store.Config{Dir: t.TempDir(), Now: w.Clock.Now}); err != nil {
 		t.Fatal(err)
@@ -126,30 +133,54 @@ func New(t *testing.T, changes ...func(*ceremonies.Config)) *World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.RP = w.RelyingParty(changes...)
+	if w.RP, err = w.relyingParty(changes); err != nil {
+		t.Fatal(err)
+	}
 	return w
 }
 
 // RelyingParty makes another relying party over the world's store.
 func (w *World) RelyingParty(changes ...func(*ceremonies.Config)) *ceremonies.RelyingParty {
 	w.Helper()
-	config := ceremonies.Config{ID: ID, Name: "Example Shop", Origins: []string{Origin}, Tenant: Tenant, Key: Key, Mailer: w.Mail, Now: w.Clock.Now}
-	for _, change := range changes {
-		change(&config)
-	}
-	rp, err := ceremonies.New(config, w.Store, w.Tokens)
+	rp, err := w.relyingParty(changes)
 	if err != nil {
 		w.Fatal(err)
 	}
 	return rp
 }
 
+func (w *World) relyingParty(changes []func(*ceremonies.Config)) (*ceremonies.RelyingParty, error) {
+	config := ceremonies.Config{ID: ID, Name: "Example Shop", Origins: []string{Origin}, Tenant: Tenant, Key: Key, Mailer: w.Mail, Now: w.Clock.Now}
+	for _, change := range changes {
+		change(&config)
+	}
+	return ceremonies.New(config, w.Store, w.Tokens)
+}
+
+// In is the world for a sub-test, which fails instead of the test that made it.
+func (w *World) In(t *testing.T) *World {
+	return &World{T: t, Clock: w.Clock, Store: w.Store, Tokens: w.Tokens, RP: w.RP, Mail: w.Mail, keys: w.keys}
+}
+
+// EnrolSoftware is a person with one passkey of a software authenticator, enrolled
+// the way a new person is.
+func (w *World) EnrolSoftware(user events.UserID, s *Software) {
+	w.Helper()
+	grant := w.TrackNew(user)
+	enrolment, err := w.RP.BeginEnrolment(w.Context(), grant, ceremonies.EnrolOptions{})
+	if err != nil {
+		w.Fatal(err)
+	}
+	if _, err := w.RP.FinishEnrolment(w.Context(), grant, enrolment.Challenge, s.Create(enrolment.Options).Write(), ceremonies.Client{}); err != nil {
+		w.Fatal(err)
+	}
+}
+
 // Track records an action in the given state and returns what an access token
 // for it says. The changes apply to what is recorded.
 func (w *World) Track(user events.UserID, state events.ActionState, scope string, changes ...func(*engine.Recording)) ceremonies.Grant {
 	w.Helper()
-	w.keys++
-	id := events.ActionID{User: user, Code: "payment", Key: "order-" + strconv.Itoa(w.keys)}
+	id := events.ActionID{User: user, Code: "payment", Key: "order-" + strconv.FormatInt(w.keys.Add(1), 10)}
 	profile, err := w.Store.Profile(w.Context(), user, "device-1", "")
 	if err != nil {
 		w.Fatal(err)

@@ -112,7 +112,7 @@ func TestProofGoesOnToEnrolment(t *testing.T) {
 	}
 	_, begun := v.post(path+"/begin", nil)
 	challenge, o := options[ceremonies.RequestOptions](t, begun)
-	if _, reply := v.post(path+"/finish", answer(challenge, d.Answer(t, o))); reply["show"] != "enrol" {
+	if _, reply := v.post(path+"/finish", answer(challenge, d.Answer(t, o))); reply["go"] != "." {
 		t.Fatalf("after the proof: %v", reply)
 	}
 	_, begun = v.post(path+"/enrol/begin", nil)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -15,58 +16,155 @@ import (
 
 // The views of the page. A note has words and a way back, and nothing to do.
 const (
-	viewAsk   = "ask"
-	viewEnrol = "enrol"
-	viewDone  = "done"
-	viewNote  = "note"
+	viewAsk     = "ask"
+	viewEnrol   = "enrol"
+	viewApp     = "app"
+	viewEmail   = "email"
+	viewAccount = "account"
+	viewDone    = "done"
+	viewNote    = "note"
 )
 
 // view is what the template shows.
 type view struct {
-	Lang     string
-	Brand    string
-	Initial  string // of the brand
-	Host     string // where the way back leads, "" when there is none
-	Base     string // address of the page, with a slash at the end
-	Show     string // one of the views
-	Note     string // which note, in viewNote
-	Prompt   string
-	Who      string
-	CSS, JS  string
-	Texts    map[string]string // for the script
-	HasBack  bool
-	Finished bool // the person has done their part on an earlier visit
+	Lang, Dir  string
+	Brand      string
+	Logo       string // address, "" for Initial
+	Initial    string // of the brand
+	Host       string // where the way back leads, "" when there is none
+	Base       string // address of the page, with a slash at the end
+	Query      string // what goes along from page to page, with its question mark
+	Mode       string
+	Show       string // one of the views
+	Note       string // which note, in viewNote
+	Who        string
+	HasBack    bool
+	Cancel     string // where a change can be left to, "" when it is none
+	Ask        *askView
+	Enrol      *enrolView
+	Account    *accountView
+	CSS        string
+	JS         string
+	Preload    []string
+	Data       data
+	statusCode int
 
-	words texts
+	words words
+}
+
+// askView asks for a proof.
+type askView struct {
+	Title, Lead, Text string // Text is what is approved, "" when there is none
+	Warnings          []string
+	For, Subject      string // of a change: see question
+	Ways              []way
+	Deny, Danger      bool
+}
+
+// way is one way to prove. Email is where a code would go, masked.
+type way struct {
+	Method events.Method
+	Email  string
+}
+
+// enrolView adds a passkey or a security key.
+type enrolView struct {
+	Method events.Method
+	Text   string // prefix of its texts
+	After  bool   // straight after a proof
+	Later  bool   // it can be put off
+}
+
+// data is what the script reads of the page.
+type data struct {
+	Base     string            `json:"base"`
+	Query    string            `json:"query"`
+	Lang     string            `json:"lang"`
+	Show     string            `json:"show"`
+	Note     string            `json:"note,omitempty"`
+	Status   int               `json:"status,omitempty"` // of a note
+	Back     bool              `json:"back"`
+	Finished bool              `json:"finished"` // the person has done their part on an earlier visit
+	For      string            `json:"for,omitempty"`
+	Subject  string            `json:"subject,omitempty"`
+	Mode     string            `json:"mode,omitempty"`
+	Launch   []string          `json:"launch,omitempty"` // origins that are told, with a mode
+	Site     string            `json:"site,omitempty"`   // origin of the way back
+	Signals  *signals          `json:"signals,omitempty"`
+	Texts    map[string]string `json:"texts"`
 }
 
 // Text is one text for the template.
-func (v view) Text(key string) (string, error) { return v.words.text(key, v.Brand, v.Host) }
+func (v view) Text(key string, pairs ...string) (string, error) { return v.words.text(key, pairs...) }
+
+// Proves reports whether the view asks for a proof, or may after a step.
+func (v view) Proves() bool { return v.Ask != nil && len(v.Ask.Ways) > 0 }
+
+// Adds reports whether recovery codes may have to be shown.
+func (v view) Adds() bool {
+	return v.Show == viewEnrol || v.Show == viewApp || v.Show == viewEmail || (v.Ask != nil && v.Ask.For == changeCodes)
+}
+
+// visit is a person on one page.
+type visit struct {
+	*http.Request
+	grant   ceremonies.Grant
+	account ceremonies.Account
+	action  ceremonies.Action
+	words   words
+}
+
+func (v visit) ref() string { return refOf(v.action.ActionID) }
+
+// visit reads who is on the page. With an error the grant may be set: see
+// authorize.
+func (h *handler) visit(r *http.Request, uses ...ceremonies.Use) (visit, error) {
+	v := visit{Request: r}
+	var err error
+	if v.grant, err = h.authorize(r, uses...); err != nil {
+		return v, err
+	}
+	if v.action, err = h.store.Action(r.Context(), v.grant.Action); err != nil {
+		return v, err
+	}
+	if v.account, err = h.store.Account(r.Context(), v.grant.Action.User); err != nil {
+		return v, err
+	}
+	v.words = h.words(r, &v.action)
+	return v, nil
+}
+
+// words are the texts for a person. The action is nil when it is not known.
+func (h *handler) words(r *http.Request, action *ceremonies.Action) words {
+	w := words{language: h.language(action, r.Header.Get("Accept-Language")), brand: h.brand}
+	if action != nil {
+		if target := redirectTarget(action.RedirectURL); target != nil {
+			w.host = target.Host
+		}
+	}
+	return w
+}
 
 // page shows where the action stands.
 func (h *handler) page(w http.ResponseWriter, r *http.Request) {
-	ref := r.PathValue("ref")
-	grant, err := h.authorize(r, ref)
+	v, err := h.visit(r, ceremonies.UsePage, ceremonies.UseResult)
 	if err != nil {
-		h.refusedPage(w, r, grant, err)
+		h.refusedPage(w, r, v.grant, err)
 		return
 	}
-	action, err := h.store.Action(r.Context(), grant.Action)
-	if err != nil {
-		h.fault(w, r, err)
-		return
+	p := h.view(v.words, r, &v.action)
+	p.Show, p.Note = h.stand(v)
+	p.Data.Finished = p.Show == viewDone
+	p.Who = who(v.account)
+	switch p.Show {
+	case viewAsk:
+		p.Ask = h.askView(v)
+	case viewEnrol:
+		p.Enrol = h.enrolView(v, events.MethodPasskey)
+	case viewAccount:
+		p.Account, p.Data.Signals = h.accountView(v), h.signals(v.account)
 	}
-	account, err := h.store.Account(r.Context(), grant.Action.User)
-	if err != nil {
-		h.fault(w, r, err)
-		return
-	}
-	v := h.view(&action)
-	v.Show, v.Note = h.stand(grant, account, action)
-	v.Finished = v.Show == viewDone
-	v.Prompt = action.Shown()
-	v.Who = who(account)
-	h.render(w, r, http.StatusOK, v)
+	h.render(w, r, http.StatusOK, p)
 }
 
 // refusedPage is for a person whose cookie does not open this page.
@@ -86,24 +184,35 @@ func (h *handler) refusedPage(w http.ResponseWriter, r *http.Request, grant cere
 
 // stand says what there is to do for a person on the page, and which note says so
 // when there is nothing.
-func (h *handler) stand(grant ceremonies.Grant, account ceremonies.Account, action ceremonies.Action) (show, note string) {
-	mayEnrol := grant.Use == ceremonies.UsePage && h.rp.MayEnrol(grant, account, action, events.MethodPasskey, string(events.MethodPasskey)) == nil
-	switch action.State {
+func (h *handler) stand(v visit) (show, note string) {
+	mayEnrol := v.grant.Use == ceremonies.UsePage && h.rp.MayEnrol(v.grant, v.account, v.action, events.MethodPasskey, string(events.MethodPasskey)) == nil
+	switch v.action.State {
 	case events.StateChallengeRequired:
-		if action.Enrolled && len(h.rp.Vouching(account, action)) > 0 {
+		switch {
+		case h.rp.MustEnrolFirst(v.account, v.action):
+			if mayEnrol {
+				return viewEnrol, ""
+			}
+			if h.rp.Offers(events.MethodEmailOTP) && v.account.Email != "" {
+				return viewAsk, ""
+			}
+		case (v.action.Enrolled || v.action.EnrolFirst) && len(h.rp.Vouching(v.account, v.action)) > 0:
 			return viewAsk, ""
 		}
 		return viewNote, "unable"
 	case events.StateChallengeSucceeded:
-		if mayEnrol {
+		switch {
+		case h.onAccount(v):
+			return viewAccount, ""
+		case mayEnrol && h.offers(v):
 			return viewEnrol, ""
 		}
 		return viewDone, ""
 	case events.StateChallengeFailed:
 		switch {
-		case action.Tries >= h.rp.Tries():
+		case v.action.Tries >= h.rp.Tries():
 			return viewNote, "tries"
-		case grant.Use == ceremonies.UseResult:
+		case v.grant.Use == ceremonies.UseResult:
 			return viewNote, "denied" // the cookie that denying leaves
 		}
 		return viewNote, "failed"
@@ -112,28 +221,93 @@ func (h *handler) stand(grant ceremonies.Grant, account ceremonies.Account, acti
 	case events.StateReviewRequired:
 		return viewNote, "review"
 	}
-	if mayEnrol {
+	switch {
+	case h.onAccount(v):
+		return viewAccount, ""
+	case mayEnrol:
 		return viewEnrol, ""
 	}
 	return viewNote, "nothing"
 }
 
+// offers reports whether to offer a passkey after a proof that allows to add one.
+// Whoever used a passkey was sent to add one more; whoever proved another way is
+// asked at times only, and not again after "Not now".
+func (h *handler) offers(v visit) bool {
+	proven, put := v.action.ProvenAt, v.account.PromptedAt
+	if put.After(proven) {
+		return false
+	}
+	by, _ := authenticator(v.account, v.action.ProvenBy)
+	return by.Method == events.MethodPasskey || by.Method == events.MethodSecurityKey || put.IsZero() || proven.Sub(put) >= h.promptEvery
+}
+
+// askView asks for the action's own proof, or, where the person has to enrol
+// first, for the code that allows that.
+func (h *handler) askView(v visit) *askView {
+	view := &askView{Title: v.words.say("ask.title"), Text: v.action.Shown(), Deny: true}
+	view.Lead = v.words.say("ask.plain")
+	if view.Text != "" {
+		view.Lead = v.words.say("ask.asks")
+	}
+	if h.rp.MustEnrolFirst(v.account, v.action) {
+		view.Title, view.For = v.words.say("first.title"), changePasskey
+		view.Warnings = []string{v.words.say("first.lead")}
+		view.Ways = []way{{events.MethodEmailOTP, masked(v.account.Email)}}
+		return view
+	}
+	view.Ways = h.ways(v.account, h.rp.Vouching(v.account, v.action))
+	return view
+}
+
+// ways are the methods of some authenticators: the person's default one first, and
+// then the strongest.
+func (h *handler) ways(account ceremonies.Account, of []ceremonies.Authenticator) []way {
+	var found []way
+	for _, method := range h.rp.Methods() {
+		i := slices.IndexFunc(of, func(a ceremonies.Authenticator) bool { return a.Method == method })
+		if i < 0 {
+			continue
+		}
+		w := way{Method: method, Email: masked(of[i].Email)}
+		if preferred, ok := authenticator(account, account.Default); ok && preferred.Method == method {
+			found = slices.Insert(found, 0, w)
+		} else {
+			found = append(found, w)
+		}
+	}
+	return found
+}
+
+// enrolView adds a passkey or a security key.
+func (h *handler) enrolView(v visit, method events.Method) *enrolView {
+	view := &enrolView{Method: method, Text: "enrol"}
+	if method == events.MethodSecurityKey {
+		view.Text = "newkey"
+	}
+	view.After = v.action.State == events.StateChallengeSucceeded || v.grant.Permit.ID != ""
+	view.Later = !h.onAccount(v) && v.action.State != events.StateChallengeRequired
+	return view
+}
+
 // view is the frame of every page. With an action it knows the way back.
-func (h *handler) view(action *ceremonies.Action) view {
-	v := view{Lang: English, Brand: h.brand, Initial: initial(h.brand), CSS: h.css, JS: h.js, words: h.texts}
+func (h *handler) view(words words, r *http.Request, action *ceremonies.Action) view {
+	v := view{
+		Lang: words.Tag, Dir: words.Dir, Brand: h.brand, Logo: h.logo, Initial: initial(h.brand), Host: words.host, HasBack: words.host != "",
+		Query: query(r), Mode: mode(r), CSS: h.css, JS: h.js[0], Preload: h.js[1:], words: words, statusCode: http.StatusOK,
+	}
 	if action != nil {
 		v.Base = "/challenge/" + refOf(action.ActionID) + "/"
 		if target := redirectTarget(action.RedirectURL); target != nil {
-			v.HasBack, v.Host = true, target.Host
+			v.Data.Site = target.Scheme + "://" + target.Host
 		}
 	}
-	v.Texts = h.texts.under(v.Brand, v.Host, "say.", "note.", "ask.", "enrol.", "done.")
 	return v
 }
 
 // note shows one note. The action is nil when it is not known whose page this is.
 func (h *handler) note(w http.ResponseWriter, r *http.Request, status int, note string, action *ceremonies.Action) {
-	v := h.view(action)
+	v := h.view(h.words(r, action), r, action)
 	v.Show, v.Note = viewNote, note
 	h.render(w, r, status, v)
 }
@@ -155,8 +329,21 @@ func (h *handler) fault(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (h *handler) render(w http.ResponseWriter, r *http.Request, status int, v view) {
+	v.Data = data{
+		Base: strings.TrimSuffix(v.Base, "/"), Query: v.Query, Lang: v.Lang, Show: v.Show, Note: v.Note, Back: v.HasBack, Finished: v.Data.Finished,
+		Mode: v.Mode, Signals: v.Data.Signals, Texts: v.words.forScript(v.Show), Site: v.Data.Site,
+	}
+	if v.Note != "" {
+		v.Data.Status = status
+	}
+	if v.Mode != "" {
+		v.Data.Launch = h.launch
+	}
+	if v.Ask != nil {
+		v.Data.For, v.Data.Subject = v.Ask.For, v.Ask.Subject
+	}
 	var out bytes.Buffer
-	if err := h.template.Execute(&out, v); err != nil {
+	if err := h.template.ExecuteTemplate(&out, "page.html", v); err != nil {
 		h.log.ErrorContext(r.Context(), "challenge page", "error", err)
 		http.Error(w, "This page cannot be shown right now.", http.StatusInternalServerError)
 		return
@@ -169,7 +356,7 @@ func (h *handler) render(w http.ResponseWriter, r *http.Request, status int, v v
 // back takes the person to the application, with a token that can ask how the
 // action ended. A person who comes too late is taken back without one.
 func (h *handler) back(w http.ResponseWriter, r *http.Request) {
-	grant, err := h.authorize(r, r.PathValue("ref"))
+	grant, err := h.authorize(r, ceremonies.UsePage, ceremonies.UseResult)
 	var refused *ceremonies.RefusedError
 	late := errors.As(err, &refused) && refused.Reason == ceremonies.ReasonTokenExpired
 	if err != nil && !late {
@@ -228,6 +415,16 @@ func who(account ceremonies.Account) string {
 		}
 	}
 	return ""
+}
+
+// masked shows an address to who knows it already.
+func masked(address string) string {
+	at := strings.LastIndexByte(address, '@')
+	if at < 1 {
+		return ""
+	}
+	_, size := utf8.DecodeRuneInString(address)
+	return address[:size] + "…" + address[at:]
 }
 
 // initial is the first letter of the brand, for its mark.

@@ -54,7 +54,7 @@ func (c call) config() (Config, error) {
 // commands are all commands by group, in the order in which help lists them.
 func commands() []command {
 	return slices.Concat(
-		runCommands(), ruleCommands(), ruleFileCommands(), draftCommands(), listCommands(), decisionCommands(), replayCommands(), operatorCommands(), careCommands(),
+		runCommands(), ruleCommands(), ruleFileCommands(), draftCommands(), listCommands(), decisionCommands(), replayCommands(), receiptCommands(), operatorCommands(), careCommands(),
 	)
 }
 

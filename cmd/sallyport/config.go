@@ -41,6 +41,7 @@ type Config struct {
 	RulesApproval    string        // off or required
 	LogLevel         slog.Level
 	LogFormat        string // auto, text or json
+	Ceremonies       CeremonySettings
 }
 
 // Backend is one of NATS and ClickHouse: run inside or beside this process, used
@@ -78,7 +79,7 @@ func (s Setting) Env() string {
 
 // Settings is the whole configuration, in the order in which help prints it.
 func Settings() []Setting {
-	return []Setting{
+	return append([]Setting{
 		{
 			Name: "listen", Default: "127.0.0.1:8080",
 			Help: "Address to listen on; port 0 takes a free one.",
@@ -194,7 +195,7 @@ func Settings() []Setting {
 			Help: "text for people, json for machines; auto is text on a terminal and json elsewhere.",
 			set:  func(c *Config, v string) (err error) { c.LogFormat, err = oneOf(v, "auto", "text", "json"); return },
 		},
-	}
+	}, ceremonySettings()...)
 }
 
 // userinfo is the part of a URL that may hold a password.
@@ -318,6 +319,7 @@ func (c Config) contradictions() []error {
 				"rp-id=%q: browsers accept it only if the public URL's host (%s) is it or ends in .%s (WebAuthn L3, section 5.1.2)", c.RPID, host, c.RPID))
 		}
 	}
+	problems = append(problems, c.Ceremonies.contradictions()...)
 	if c.ManagementSecret != "" && slices.Contains(c.Secrets, c.ManagementSecret) {
 		problems = append(problems, errors.New("management-secret: must differ from the server secret, which cannot publish rules"))
 	}

@@ -43,6 +43,10 @@ func TestDefaultsServeOneNodeOnThisMachine(t *testing.T) {
 		ClickHouse: sallyport.Backend{Mode: sallyport.Embedded}, NATS: sallyport.Backend{Mode: sallyport.Embedded},
 		AtypicalKm: 500, ImpossibleKmh: 1000, RememberDevice: 30 * 24 * time.Hour,
 		RulesApproval: "off", LogFormat: "auto",
+		Ceremonies: sallyport.CeremonySettings{
+			UserVerification: "required", Attestation: "none", Algorithms: []int{-7, -8, -257}, RefuseRegress: true,
+			PromptEvery: 7 * 24 * time.Hour,
+		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)

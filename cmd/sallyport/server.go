@@ -56,6 +56,7 @@ type Server struct {
 	metrics    *metrics.Windows
 	engine     *engine.Engine
 	tokens     *ceremonies.Tokens
+	mailer     ceremonies.Mailer // nil when there is no way to send mails
 	party      *ceremonies.RelyingParty
 	ceremonies *api.CeremonyLimit // shared by the pages and the API
 	pages      http.Handler
@@ -85,8 +86,8 @@ func Open(ctx context.Context, config Config, log *slog.Logger) (*Server, error)
 		s.openRules,
 		s.openLists,
 		s.openSignals,
-		s.openEngine,
 		s.openCeremonies,
+		s.openEngine,
 		s.openOperators,
 		s.openHTTP,
 	} {
@@ -249,7 +250,7 @@ func (s *Server) openEngine(context.Context) error {
 	var err error
 	s.engine, err = engine.New(engine.Config{
 		Recorder: s.store, Signals: []engine.Signals{s.signals}, Rules: s.rules.Current,
-		Lists: s.lists, Metrics: s.metrics, Log: s.log,
+		Lists: s.lists, Metrics: s.metrics, Log: s.log, EnrolByEmail: s.party.Offers(events.MethodEmailOTP),
 	})
 	return err
 }
@@ -260,22 +261,27 @@ func (s *Server) openCeremonies(context.Context) error {
 		keys = append(keys, ceremonies.Key{ID: k.ID, Secret: k.Secret})
 	}
 	var err error
+	if s.mailer, err = openMailer(s.config, s.secrets); err != nil {
+		return err
+	}
 	s.tokens, err = ceremonies.NewTokens(ceremonies.TokenConfig{Tenant: s.config.Tenant, Keys: keys})
 	if err != nil {
 		return err
 	}
-	s.party, err = ceremonies.New(ceremonies.Config{
-		ID: s.config.RPID, Name: s.config.Name, Origins: s.config.AllOrigins(), Tenant: s.config.Tenant,
-		Key: s.secrets.CodeKey, Log: s.log,
-	}, s.store, s.tokens)
+	party, err := s.config.relyingParty(s.secrets, s.mailer, s.log)
 	if err != nil {
 		return err
 	}
+	if s.party, err = ceremonies.New(party, s.store, s.tokens); err != nil {
+		return err
+	}
 	s.ceremonies = api.NewCeremonyLimit(api.DefaultLimits, time.Now)
-	s.pages, err = pages.New(pages.Config{
-		RelyingParty: s.party, Store: s.store, Brand: s.config.Name, Secure: s.config.secure(), Log: s.log,
-		Limit: s.ceremonies.Begin,
-	})
+	page, err := s.config.pages()
+	if err != nil {
+		return err
+	}
+	page.RelyingParty, page.Store, page.Log, page.Limit = s.party, s.store, s.log, s.ceremonies.Begin
+	s.pages, err = pages.New(page)
 	return err
 }
 
@@ -307,7 +313,8 @@ func (s *Server) openHTTP(context.Context) error {
 		Tenant: s.config.Tenant, Secrets: secrets, ManagementHash: s.secrets.ManagementHash,
 		TrustedProxies: s.config.TrustedProxies, Version: Version(), Log: s.log, Ceremonies: s.ceremonies,
 		Engine: s.engine, Party: s.party, Tokens: s.tokens, Rules: s.rules, Lists: s.lists, Operators: s.operators,
-		Store: s.store, LogReader: s.store, Parts: s.parts, Pages: s.pages, Console: console.Handler("/console"),
+		EnrolByEmail: s.party.Offers(events.MethodEmailOTP),
+		Store:        s.store, LogReader: s.store, Parts: s.parts, Pages: s.pages, Console: console.Handler("/console"),
 	}
 	if s.archive != nil {
 		config.Readers = s.archive

@@ -15,7 +15,6 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
@@ -131,6 +130,7 @@ func (s *Shop) Handler() http.Handler {
 	mux.Handle("GET /orders/{id}/return", s.ordered(s.returned))
 	mux.Handle("GET /settings", s.signedIn(s.settings))
 	mux.Handle("POST /settings/passkeys", s.signedIn(s.addPasskey))
+	mux.Handle("POST /settings/account", s.signedIn(s.manage))
 	return http.NewCrossOriginProtection().Handler(mux) // no other site may post here
 }
 
@@ -280,14 +280,14 @@ func (s *Shop) home(w http.ResponseWriter, r *http.Request) {
 	s.render(w, http.StatusOK, "home", page{Who: who, Title: "New payment", Orders: own})
 }
 
-// settings lists the person's passkeys.
+// settings lists how the person can prove that it is them.
 func (s *Shop) settings(w http.ResponseWriter, r *http.Request, who person) {
-	passkeys, err := s.sallyport.passkeys(r.Context(), who.ID)
+	ways, err := s.sallyport.authenticators(r.Context(), who.ID)
 	if err != nil {
 		s.failed(w, who, err)
 		return
 	}
-	s.render(w, http.StatusOK, "settings", page{Who: who, Title: "Settings", Passkeys: passkeys})
+	s.render(w, http.StatusOK, "settings", page{Who: who, Title: "Settings", Ways: ways})
 }
 
 // addPasskey sends the person to the hosted page to make one. Who has a passkey
@@ -307,6 +307,26 @@ func (s *Shop) addPasskey(w http.ResponseWriter, r *http.Request, who person) {
 		http.Redirect(w, r, answer.URL, http.StatusSeeOther)
 	default:
 		s.render(w, http.StatusOK, "message", page{Who: who, Title: "Not now", Text: "A passkey can't be added from here at the moment. Nothing has changed."})
+	}
+}
+
+// manage sends the person to the hosted account page, where they add, rename and
+// remove their passkeys and other ways. Each change asks there for a proof of its own.
+func (s *Shop) manage(w http.ResponseWriter, r *http.Request, who person) {
+	answer, err := s.sallyport.track(r, who, "account", track{
+		IdempotencyKey:     "account-" + strings.ToLower(rand.Text()),
+		RedirectURL:        s.address + "/settings",
+		RedirectToSettings: true,
+	})
+	if err != nil {
+		s.failed(w, who, err)
+		return
+	}
+	switch answer.State {
+	case "ALLOW", "CHALLENGE_REQUIRED":
+		http.Redirect(w, r, answer.URL, http.StatusSeeOther)
+	default:
+		s.render(w, http.StatusOK, "message", page{Who: who, Title: "Not now", Text: "This can't be changed from here at the moment. Nothing has changed."})
 	}
 }
 
@@ -372,12 +392,12 @@ func (s *Shop) signedIn(next func(http.ResponseWriter, *http.Request, person)) h
 
 // page is what the templates show.
 type page struct {
-	Who      person
-	Title    string
-	Text     string
-	Order    Order
-	Orders   []Order
-	Passkeys []passkey
+	Who    person
+	Title  string
+	Text   string
+	Order  Order
+	Orders []Order
+	Ways   []authenticator
 }
 
 func (s *Shop) render(w http.ResponseWriter, status int, name string, p page) {
@@ -399,99 +419,4 @@ func (s *Shop) render(w http.ResponseWriter, status int, name string, p page) {
 func (s *Shop) failed(w http.ResponseWriter, who person, err error) {
 	log.Printf("shop: %v", err)
 	s.render(w, http.StatusServiceUnavailable, "message", page{Who: who, Title: "Please try again", Text: "This could not be checked just now, so nothing was done and nothing was paid."})
-}
-
-// sallyport calls the four endpoints that an integration needs.
-type sallyport struct {
-	url, secret string
-	http        http.Client
-}
-
-type track struct {
-	IdempotencyKey string         `json:"idempotencyKey"`
-	RedirectURL    string         `json:"redirectUrl"`
-	Scope          string         `json:"scope,omitempty"`
-	Email          string         `json:"email"`
-	Username       string         `json:"username"`
-	IPAddress      string         `json:"ipAddress"`
-	UserAgent      string         `json:"userAgent"`
-	DeviceID       string         `json:"deviceId,omitempty"`
-	Custom         map[string]any `json:"custom,omitempty"`
-}
-
-type tracked struct {
-	State string `json:"state"`
-	URL   string `json:"url"`
-}
-
-func (c *sallyport) track(r *http.Request, who person, action string, t track) (tracked, error) {
-	t.Email, t.Username, t.UserAgent = who.Email, who.Email, r.UserAgent()
-	t.IPAddress, _, _ = net.SplitHostPort(r.RemoteAddr)
-	if device, err := r.Cookie("shop_device"); err == nil {
-		t.DeviceID = device.Value
-	}
-	var answer tracked
-	err := c.call(r.Context(), http.MethodPost, "/v1/users/"+who.ID+"/actions/"+action, t, &answer)
-	return answer, err
-}
-
-type validated struct {
-	IsValid        bool   `json:"isValid"`
-	State          string `json:"state"`
-	UserID         string `json:"userId"`
-	Action         string `json:"action"`
-	IdempotencyKey string `json:"idempotencyKey"`
-}
-
-func (c *sallyport) validate(ctx context.Context, token string) (validated, error) {
-	var answer validated
-	err := c.call(ctx, http.MethodPost, "/v1/validate", map[string]string{"token": token}, &answer)
-	return answer, err
-}
-
-func (c *sallyport) state(ctx context.Context, user, action, key string) (string, error) {
-	var answer tracked
-	err := c.call(ctx, http.MethodGet, "/v1/users/"+user+"/actions/"+action+"/"+key, nil, &answer)
-	return answer.State, err
-}
-
-type passkey struct {
-	CreatedAt      time.Time `json:"createdAt"`
-	LastVerifiedAt time.Time `json:"lastVerifiedAt"`
-	Credential     struct {
-		Name       string `json:"name"`
-		DeviceType string `json:"credentialDeviceType"` // multiDevice when synced
-	} `json:"webauthnCredential"`
-}
-
-func (c *sallyport) passkeys(ctx context.Context, user string) ([]passkey, error) {
-	var answer []passkey
-	err := c.call(ctx, http.MethodGet, "/v1/users/"+user+"/authenticators", nil, &answer)
-	return answer, err
-}
-
-func (c *sallyport) call(ctx context.Context, method, path string, in, out any) error {
-	body, err := json.Marshal(in)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	request, err := http.NewRequestWithContext(ctx, method, c.url+path, bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("call %s: %w", path, err)
-	}
-	request.SetBasicAuth(c.secret, "")
-	request.Header.Set("Content-Type", "application/json")
-	response, err := c.http.Do(request)
-	if err != nil {
-		return fmt.Errorf("call sallyport: %w", err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(response.Body, 2000)) // for the log only
-		return fmt.Errorf("sallyport answered %s: %s", response.Status, text)
-	}
-	if err := json.NewDecoder(response.Body).Decode(out); err != nil {
-		return fmt.Errorf("read the answer to %s: %w", path, err)
-	}
-	return nil
 }

@@ -140,7 +140,8 @@ type wireValidation struct {
 	ActionCode         string             `json:"actionCode,omitempty"`
 	IdempotencyKey     string             `json:"idempotencyKey,omitempty"`
 	VerificationMethod events.Method      `json:"verificationMethod,omitempty"`
-	Error              string             `json:"error,omitempty"` // only for a bad token
+	Digest             string             `json:"digest,omitempty"` // our own: base64url of SHA-256 of the statement that was proven
+	Error              string             `json:"error,omitempty"`  // only for a bad token
 }
 
 // validate tells a backend what became of the action that a token is about. It
@@ -190,6 +191,7 @@ func (s *Server) validate(k *call) error {
 		IsValid: action.State == events.StateChallengeSucceeded,
 		State:   action.State, StateUpdatedAt: wireTime(action.StateChangedAt), UserID: action.User,
 		Action: action.Code, ActionCode: action.Code, IdempotencyKey: action.Key, VerificationMethod: action.Method,
+		Digest: action.Digest,
 	})
 }
 

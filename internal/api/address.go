@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -10,16 +11,20 @@ import (
 // as far as trusted proxies wrote it: from its end backwards, up to the first
 // address that is not one of them. The zero Addr means that there is none.
 func (k *call) clientAddress() netip.Addr {
-	peer, err := netip.ParseAddrPort(k.Request().RemoteAddr)
+	return ClientAddress(k.Request(), k.server.config.TrustedProxies)
+}
+
+// ClientAddress is clientAddress for pages that are served beside the API.
+func ClientAddress(r *http.Request, trusted []netip.Prefix) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
 	}
 	address := peer.Addr().Unmap().WithZone("")
-	trusted := k.server.config.TrustedProxies
 	if !contains(trusted, address) {
 		return address
 	}
-	hops := strings.Split(strings.Join(k.Request().Header.Values("X-Forwarded-For"), ","), ",")
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for _, hop := range slices.Backward(hops) {
 		next, err := netip.ParseAddr(strings.TrimSpace(hop))
 		if err != nil { // nothing before it can be believed

@@ -2,17 +2,12 @@ package api
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/go-webauthn/webauthn/protocol/webauthncose"
-	"github.com/go-webauthn/webauthn/webauthn"
 
 	"github.com/sallyport/sallyport/ceremonies"
 	"github.com/sallyport/sallyport/engine"
@@ -27,9 +22,20 @@ const maxCredentialID = 1023
 type authenticatorStore interface {
 	// Account reads a person with their authenticators, oldest first.
 	Account(ctx context.Context, user events.UserID) (ceremonies.Account, error)
+	// Action reads one tracked action, or ceremonies.ErrNoAction.
+	Action(ctx context.Context, id events.ActionID) (ceremonies.Action, error)
+	// Pending is the newest open challenge of an action with this method and kind, or
+	// ceremonies.ErrNoChallenge.
+	Pending(ctx context.Context, action events.ActionID, kind ceremonies.Kind, method events.Method, now time.Time) (ceremonies.Challenge, error)
+	// ChallengeByValue is the id of the challenge whose value a browser signed, or
+	// ceremonies.ErrNoChallenge.
+	ChallengeByValue(ctx context.Context, value []byte) (events.ChallengeID, error)
 	// AddAuthenticator adds one, with its user when that is not known yet. A
-	// credential that exists is ceremonies.ErrCredentialExists.
+	// credential that exists is ceremonies.ErrCredentialExists. An address that codes
+	// go to takes the place of the one before.
 	AddAuthenticator(ctx context.Context, a ceremonies.Authenticator, by string) error
+	// ChangeAuthenticator makes one the default, or returns ceremonies.ErrNoChallenge.
+	ChangeAuthenticator(ctx context.Context, user events.UserID, id events.AuthenticatorID, name *string, preferred bool, by string) error
 	// RemoveAuthenticator removes one, or engine.ErrNotFound.
 	RemoveAuthenticator(ctx context.Context, user events.UserID, id events.AuthenticatorID, by string) error
 	// CredentialVerifiedAt tells when the passkey with a credential id last proved
@@ -37,20 +43,30 @@ type authenticatorStore interface {
 	CredentialVerifiedAt(ctx context.Context, credentialID []byte) (time.Time, error)
 }
 
-// authenticatorConfigurations tells which methods this server offers.
+// wireConfiguration is one method that this server offers. What is about WebAuthn is
+// left out of the others.
+type wireConfiguration struct {
+	VerificationMethod events.Method `json:"verificationMethod"`
+	IsActive           bool          `json:"isActive"`
+	RelyingParty       string        `json:"relyingParty,omitempty"`
+	RelyingPartyName   string        `json:"relyingPartyName,omitempty"`
+	ExpectedOrigins    []string      `json:"expectedOrigins,omitempty"`
+	UserVerification   string        `json:"userVerificationRequirement,omitempty"`
+}
+
+// authenticatorConfigurations tells which methods this server offers, the strongest
+// first.
 func (s *Server) authenticatorConfigurations(k *call) error {
-	type configuration struct {
-		VerificationMethod events.Method `json:"verificationMethod"`
-		IsActive           bool          `json:"isActive"`
-		RelyingParty       string        `json:"relyingParty"`
-		RelyingPartyName   string        `json:"relyingPartyName"`
-		ExpectedOrigins    []string      `json:"expectedOrigins"`
-		UserVerification   string        `json:"userVerificationRequirement"`
+	list := make([]wireConfiguration, len(s.methods))
+	for i, method := range s.methods {
+		list[i] = wireConfiguration{VerificationMethod: method, IsActive: true}
+		switch method {
+		case events.MethodPasskey, events.MethodSecurityKey:
+			list[i].RelyingParty, list[i].RelyingPartyName = s.config.RPID, s.config.Name
+			list[i].ExpectedOrigins, list[i].UserVerification = s.config.Party.Origins(), s.config.Party.UserVerification(method)
+		}
 	}
-	return k.ok([]configuration{{
-		VerificationMethod: events.MethodPasskey, IsActive: true, RelyingParty: s.config.RPID, RelyingPartyName: s.config.Name,
-		ExpectedOrigins: s.config.Party.Origins(), UserVerification: "required",
-	}})
+	return k.ok(list)
 }
 
 // listAuthenticators lists a user's authenticators, none for an unknown user.
@@ -65,92 +81,7 @@ func (s *Server) listAuthenticators(k *call) error {
 	if err != nil {
 		return fmt.Errorf("list authenticators: %w", err)
 	}
-	return k.ok(authenticatorsOf(account))
-}
-
-// enrolRequest is an authenticator that the backend has verified itself
-// (EnrollAttributes).
-type enrolRequest struct {
-	VerificationMethod  events.Method `json:"verificationMethod"`
-	CredentialID        string        `json:"credentialId"`        // base64url
-	CredentialPublicKey string        `json:"credentialPublicKey"` // base64url of a COSE key (RFC 9052, section 7)
-	Counter             uint32        `json:"counter"`             // signature counter
-	Name                string        `json:"name"`
-}
-
-// enrolAuthenticator takes over a passkey from another system.
-func (s *Server) enrolAuthenticator(k *call) error {
-	user, err := k.user()
-	if err != nil {
-		return err
-	}
-	var request enrolRequest
-	if err := k.decode(&request); err != nil {
-		return err
-	}
-	authenticator, err := request.passkey()
-	if err != nil {
-		return err
-	}
-	authenticator.ID, authenticator.User, authenticator.CreatedAt = events.AuthenticatorID(rand.Text()), user, s.now().UTC()
-	ctx, cancel := k.within()
-	defer cancel()
-	if err := s.config.Store.AddAuthenticator(ctx, authenticator, events.ByApplication); err != nil {
-		return fmt.Errorf("enrol authenticator: %w", err)
-	}
-	account, err := s.config.Store.Account(ctx, user)
-	if err != nil {
-		return fmt.Errorf("enrol authenticator: %w", err)
-	}
-	return k.ok(struct {
-		Authenticator wireAuthenticator `json:"authenticator"`
-	}{authenticatorOf(authenticator, account)})
-}
-
-// passkey builds the credential record. Its backup flags are not known here;
-// the first proof fills them in.
-func (r enrolRequest) passkey() (ceremonies.Authenticator, error) {
-	var none ceremonies.Authenticator
-	switch r.VerificationMethod {
-	case events.MethodPasskey:
-	case "":
-		return none, invalidField("verificationMethod", "is missing. This server enrols PASSKEY.")
-	default:
-		if !plainCode(string(r.VerificationMethod)) {
-			return none, invalidField("verificationMethod", "is not a verification method.")
-		}
-		return none, notEnabled(r.VerificationMethod)
-	}
-	id, err := decodeBase64(r.CredentialID)
-	if err != nil || len(id) == 0 || len(id) > maxCredentialID {
-		return none, invalidField("credentialId", fmt.Sprintf("must be 1 to %d bytes in base64url.", maxCredentialID))
-	}
-	key, err := decodeBase64(r.CredentialPublicKey)
-	if err != nil || len(key) == 0 {
-		return none, invalidField("credentialPublicKey", "must be a COSE key in base64url.")
-	}
-	if _, err := webauthncose.ParsePublicKey(key); err != nil {
-		e := invalidField("credentialPublicKey", "is not a COSE key that passkeys use.")
-		e.Cause = err
-		return none, e
-	}
-	if err := checkText("name", r.Name, maxID); err != nil {
-		return none, err
-	}
-	credential, err := json.Marshal(webauthn.Credential{
-		ID: id, PublicKey: key, AttestationType: "none",
-		Authenticator: webauthn.Authenticator{SignCount: r.Counter, AAGUID: make([]byte, 16)},
-	})
-	if err != nil {
-		return none, fmt.Errorf("write credential: %w", err)
-	}
-	name := r.Name
-	if name == "" {
-		name = "Passkey"
-	}
-	return ceremonies.Authenticator{
-		Method: events.MethodPasskey, Name: name, CredentialID: id, Credential: credential, SignCount: r.Counter,
-	}, nil
+	return k.ok(s.authenticatorsOf(account))
 }
 
 func notEnabled(method events.Method) *Error {

@@ -89,6 +89,9 @@ func (k *call) fail(err error) {
 	if k.Response().Committed {
 		return
 	}
+	if at := k.problem.RetryAt; !at.IsZero() {
+		k.problem.RetryAfter = max(at.Sub(k.server.now()), time.Second)
+	}
 	if k.problem.RetryAfter > 0 {
 		seconds := int((k.problem.RetryAfter + time.Second - 1) / time.Second)
 		k.Response().Header().Set("Retry-After", strconv.Itoa(seconds))

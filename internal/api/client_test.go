@@ -209,12 +209,14 @@ func TestTenantAuthorizationAsEachSDKWritesIt(t *testing.T) {
 	w.do(request{method: "GET", path: path, auth: anonymous}).refused(400, "invalid_request")
 	w.do(request{method: "GET", path: path + "?credentialIds=" + strings.Repeat("AAAA,", 30), auth: anonymous}).refused(400, "invalid_request")
 	w.do(request{method: "GET", path: path + "?credentialIds=AAAA", auth: basic("other")}).refused(401, "unauthorized")
-	for _, later := range []string{"/challenge", "/user-authenticators/passkey/authentication-options", "/verify/passkey"} {
-		w.do(request{method: "POST", path: "/v1/client" + later, auth: anonymous, body: object{"action": "signIn"}}).refused(400, "invalid_request")
-	}
 	token := w.track("ann", "k", 1).str("token")
-	if a := w.client("POST", "/user-authenticators/totp", token, nil).refused(400, "invalid_request"); !strings.Contains(a.text, "AUTHENTICATOR_APP") {
-		t.Errorf("another method: %s", a.text)
+	for _, auth := range []string{anonymous, "Bearer " + token} {
+		for path, method := range map[string]string{"/challenge/sms": "SMS", "/verify/whatsapp": "WHATSAPP", "/challenge/qr-code": "QR_CODE", "/verify/email-magic-link/finalize": "EMAIL_MAGIC_LINK"} {
+			a := w.do(request{method: "POST", path: "/v1/client" + path, auth: auth, body: object{}}).refused(400, "invalid_request")
+			if !strings.Contains(a.text, method+" is not an enabled verification method") {
+				t.Errorf("another method: %s", a.text)
+			}
+		}
 	}
 	w.wantEvents(events.KindActionTracked)
 }

@@ -83,6 +83,7 @@ type Store interface {
 	actionStore
 	userStore
 	authenticatorStore
+	deviceStore
 	ruleStore
 	listStore
 	titleStore

@@ -53,6 +53,7 @@ type Error struct {
 	Description string // a sentence for the developer who reads it
 	Details     []rules.Problem
 	RetryAfter  time.Duration // 0: no such header
+	RetryAt     time.Time     // the same as a time of the server's clock; zero: RetryAfter counts
 	Cause       error         // for the log only
 }
 
@@ -168,7 +169,7 @@ var sentinels = []struct {
 	{ruleset.ErrNoPerson, http.StatusForbidden, codeForbidden, "Only an operator can approve a draft, in the console."},
 	{ruleset.ErrInForce, http.StatusConflict, codeConflict, "This rule set is in force already."},
 	{ceremonies.ErrNoAction, http.StatusNotFound, codeNotFound, "There is no such action."},
-	{ceremonies.ErrCredentialExists, http.StatusConflict, codeConflict, "A passkey with this credentialId is registered already."},
+	{ceremonies.ErrCredentialExists, http.StatusConflict, codeConflict, "A passkey with this credentialId is, or was, registered already."},
 	{events.ErrCursor, http.StatusBadRequest, codeInvalid, "The cursor is not one that an earlier page returned. Leave it out to begin with the first page."},
 	{operators.ErrNotFound, http.StatusUnauthorized, codeUnauthorized, "Nobody is signed in here. Sign in and try again."},
 	{operators.ErrInvite, http.StatusBadRequest, codeInvalid, "This invite is not valid any more. Ask for a new one: sallyport operator invite."},
@@ -192,21 +193,26 @@ func routingError(e *echo.HTTPError) *Error {
 // refusal is a ceremony that was refused. The code is the ceremonies' own, which
 // SDKs branch on; the sentence tells the reason in plain words.
 func refusal(e *ceremonies.RefusedError) *Error {
-	answer := &Error{Status: http.StatusBadRequest, Code: e.Code, Description: refusalTexts[e.Reason], Cause: e}
-	switch e.Code {
-	case ceremonies.CodeExpiredToken, ceremonies.CodeInvalidToken:
+	answer := &Error{Status: http.StatusBadRequest, Code: e.Code, Description: refusalTexts[e.Reason], RetryAt: e.Until, Cause: e}
+	switch {
+	case e.Reason == ceremonies.ReasonSendFailed: // nobody's mistake who called
+		answer.Status, answer.Code, answer.RetryAfter = http.StatusServiceUnavailable, codeUnavailable, sendAgain
+	case e.Code == ceremonies.CodeExpiredToken, e.Code == ceremonies.CodeInvalidToken:
 		answer.Status = http.StatusUnauthorized
-	case ceremonies.CodeTooManyRequests:
+	case e.Code == ceremonies.CodeTooManyRequests:
 		answer.Status = http.StatusTooManyRequests
 	}
 	if answer.Description == "" {
 		answer.Description = refusalCodeTexts[e.Code]
 	}
 	if answer.Description == "" {
-		answer.Description = "The passkey was not accepted."
+		answer.Description = "The answer was not accepted."
 	}
 	return answer
 }
+
+// sendAgain is when a mail that could not be handed over may be tried again.
+const sendAgain = 5 * time.Second
 
 var refusalCodeTexts = map[string]string{
 	ceremonies.CodeExpiredToken:      "The token has expired. Track the action again to get a new one.",
@@ -216,23 +222,41 @@ var refusalCodeTexts = map[string]string{
 	ceremonies.CodeTooManyRequests:   "Too many attempts. Wait a moment and try again.",
 }
 
+// refusalTexts are the sentences for the reasons that a caller can do something
+// about. Of the others the audit trail alone tells which it was: they would help
+// somebody who tries.
 var refusalTexts = map[string]string{
 	ceremonies.ReasonTokenGeneration:   "The token was taken back. Track the action again to get a new one.",
+	ceremonies.ReasonActionUnknown:     "The token's action is not known here any more. Track it again.",
 	ceremonies.ReasonActionNotOpen:     "The action is not waiting for a challenge.",
 	ceremonies.ReasonTriesUsedUp:       "There were too many wrong answers; the action has failed.",
-	ceremonies.ReasonNoAuthenticator:   "The user has no passkey to prove it with.",
-	ceremonies.ReasonScopeMissing:      "The token does not allow adding a passkey. Track an action with the scope add:authenticators and let the user prove it first.",
-	ceremonies.ReasonProofMissing:      "The user has a passkey already and must prove it before another one is added.",
-	ceremonies.ReasonProofStale:        "The proof is too old to add a passkey. Track the action again and let the user prove it.",
-	ceremonies.ReasonBlocked:           "The action was blocked, so no passkey can be added with its token.",
+	ceremonies.ReasonLocked:            "There were too many codes. Wait for as long as Retry-After says, or use a passkey.",
+	ceremonies.ReasonNoAuthenticator:   "The user has nothing of this method to prove it with.",
+	ceremonies.ReasonNotEnrolledThen:   "The user had nothing to prove it with when the action was decided. Track a new action.",
+	ceremonies.ReasonMethodRefused:     "The action does not accept this verification method. allowedVerificationMethods of the track answer names those that it does.",
+	ceremonies.ReasonMethodDisabled:    "This is not an enabled verification method.",
+	ceremonies.ReasonScopeMissing:      "The token does not allow adding an authenticator. Track an action with the scope add:authenticators and let the user prove it first.",
+	ceremonies.ReasonProofMissing:      "The user must prove this action before an authenticator is added.",
+	ceremonies.ReasonProofStale:        "The proof is too old to add an authenticator. Track the action again and let the user prove it.",
+	ceremonies.ReasonPermitUsed:        "The proof allowed one authenticator, which was added. Let the user prove it again.",
+	ceremonies.ReasonEnrolledMeanwhile: "The user has an authenticator by now, and must prove that before another one is added.",
+	ceremonies.ReasonBlocked:           "The action was blocked, so no authenticator can be added with its token.",
 	ceremonies.ReasonBadAttachment:     "authenticatorAttachment must be platform, cross-platform or null.",
-	ceremonies.ReasonMalformed:         "The credential cannot be read. Send what navigator.credentials returned, as JSON.",
-	ceremonies.ReasonChallengeUnknown:  "challengeId names no challenge of this user and action. Ask for options first.",
-	ceremonies.ReasonChallengeTaken:    "This challenge was answered before. Ask for new options.",
-	ceremonies.ReasonChallengeExpired:  "This challenge has expired. Ask for new options.",
+	ceremonies.ReasonMalformed:         "The answer cannot be read. Send what navigator.credentials returned, as JSON, or the code as it was shown.",
+	ceremonies.ReasonChallengeUnknown:  "There is no such challenge of this user and action. Ask for options or for a code first.",
+	ceremonies.ReasonChallengeTaken:    "This challenge was answered before. Ask for a new one.",
+	ceremonies.ReasonChallengeExpired:  "This challenge has expired. Ask for a new one.",
+	ceremonies.ReasonWrongKind:         "This challenge was begun for something else. Ask for a new one.",
+	ceremonies.ReasonWrongPurpose:      "This challenge was begun for something else. Ask for a new one.",
 	ceremonies.ReasonUserNotVerified:   "The passkey did not verify the user. Screen lock, fingerprint, face or PIN is required.",
+	ceremonies.ReasonUnattested:        "Authenticators of this make are not accepted here.",
 	ceremonies.ReasonCredentialExists:  "This passkey is registered already.",
-	ceremonies.ReasonForeignCredential: "This passkey belongs to somebody else.",
+	ceremonies.ReasonForeignCredential: "This passkey or code belongs to somebody else.",
+	ceremonies.ReasonWrongCode:         "The code is wrong, or its time is over.",
+	ceremonies.ReasonCodeUsed:          "This code was used before.",
+	ceremonies.ReasonNoAddress:         "The user has no address that a code can be sent to.",
+	ceremonies.ReasonSendFailed:        "The mail with the code could not be handed over. Try again in a few seconds.",
+	ceremonies.ReasonNotVerified:       "The code of this challenge was not answered yet. Verify it first.",
 }
 
 // failedTests names the tests that keep a rule set from being published.

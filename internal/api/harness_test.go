@@ -56,6 +56,39 @@ actions:
 otherwise: {code: otherwise, rules: []}
 `
 
+// methodRules are those of the tests of methods and sign-ins.
+const methodRules = `
+fields:
+  - {name: amount, type: number}
+actions:
+  - code: payment
+    prompt: Pay {amount}
+    rules:
+      - {id: large, name: Large payment, when: custom.amount > 100, outcome: CHALLENGE}
+  - code: first-payment
+    prompt: Pay {amount}
+    unenrolled: enrol
+    rules:
+      - {id: first, name: Any, when: custom.amount > 1, outcome: CHALLENGE}
+  - code: enter
+    rules:
+      - {id: gone, name: Left the company, when: user.email == "gone@acme.example", outcome: BLOCK}
+  - code: transfer
+    rules:
+      - {id: strong, name: Passkeys alone, when: custom.amount > 100, outcome: CHALLENGE, methods: [PASSKEY]}
+otherwise: {code: otherwise, rules: []}
+`
+
+// startMethods starts a server with the rules above.
+func startMethods(t *testing.T, change ...func(*api.Config)) *world {
+	t.Helper()
+	definition, err := rules.ParseYAML([]byte(methodRules))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startWith(t, ruleset.Config{First: definition}, change...)
+}
+
 // world is a whole server with its real parts: SQLite, engine, relying party.
 type world struct {
 	t     *testing.T
@@ -64,6 +97,7 @@ type world struct {
 	party *ceremonies.RelyingParty
 	rules *ruleset.Keeper
 	desk  *operators.Desk
+	mail  *ceremonytest.Mailbox
 
 	mu   sync.Mutex
 	now  time.Time
@@ -80,7 +114,7 @@ func start(t *testing.T, change ...func(*api.Config)) *world {
 // startWith starts a server whose rule sets are kept in a certain way.
 func startWith(t *testing.T, keep ruleset.Config, change ...func(*api.Config)) *world {
 	t.Helper()
-	w := &world{t: t, now: time.Now().UTC()}
+	w := &world{t: t, now: time.Now().UTC(), mail: &ceremonytest.Mailbox{}}
 	ctx := context.Background()
 	var err error
 	must := func() {
@@ -92,22 +126,25 @@ func startWith(t *testing.T, keep ruleset.Config, change ...func(*api.Config)) *
 	w.store, err = store.Open(ctx, store.Config{Dir: t.TempDir(), Now: w.clock})
 	must()
 	t.Cleanup(func() { w.store.Close() })
-	definition, err := rules.ParseYAML([]byte(testRules))
-	must()
+	definition := keep.First
+	if len(definition.Actions) == 0 {
+		definition, err = rules.ParseYAML([]byte(testRules))
+		must()
+	}
 	logger := slog.New(slog.NewJSONHandler(&lockedWriter{w: w}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w.rules, err = ruleset.Open(ctx, w.store, ruleset.Config{First: definition, Approval: keep.Approval, Log: logger, Now: w.clock})
 	must()
 	source, err := signals.Open(signals.Config{})
 	must()
 	t.Cleanup(func() { source.Close() })
-	decide, err := engine.New(engine.Config{Recorder: w.store, Signals: []engine.Signals{source}, Rules: w.rules.Current, Now: w.clock})
+	decide, err := engine.New(engine.Config{Recorder: w.store, Signals: []engine.Signals{source}, Rules: w.rules.Current, EnrolByEmail: true, Now: w.clock})
 	must()
 	tokens, err := ceremonies.NewTokens(ceremonies.TokenConfig{
 		Tenant: tenant, Keys: []ceremonies.Key{{ID: "k1", Secret: bytes.Repeat([]byte("k"), 32)}}, Now: w.clock,
 	})
 	must()
 	w.party, err = ceremonies.New(ceremonies.Config{
-		ID: "localhost", Name: "Acme", Origins: []string{publicURL, shopOrigin}, Key: []byte(strings.Repeat("k", 32)), Tenant: tenant, Now: w.clock,
+		ID: "localhost", Name: "Acme", Origins: []string{publicURL, shopOrigin}, Key: []byte(strings.Repeat("k", 32)), Tenant: tenant, Mailer: w.mail, Now: w.clock,
 	}, w.store, tokens)
 	must()
 	w.desk, err = operators.New(operators.Config{RPID: "localhost", Origins: []string{publicURL}, Now: w.clock}, w.store)

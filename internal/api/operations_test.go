@@ -114,7 +114,9 @@ func TestPasskeysAreTakenOverFromAnotherSystem(t *testing.T) {
 		t.Errorf("enrolled: %s", a.text)
 	}
 	w.wantEvents(events.KindAuthenticatorAdded)
-	enrol("ann").refused(409, "conflict")
+	if again := enrol("ann").ok(); again.str("authenticator.userAuthenticatorId") != a.str("authenticator.userAuthenticatorId") {
+		t.Errorf("sent again: %s", again.text)
+	}
 	enrol("bob").refused(409, "conflict")
 	w.wantEvents()
 
@@ -131,7 +133,9 @@ func TestPasskeysAreTakenOverFromAnotherSystem(t *testing.T) {
 	if a := w.call("GET", "/v1/users/ann", nil).ok(); a.get("isEnrolled") != false {
 		t.Errorf("user: %s", a.text)
 	}
-	if list := w.call("GET", "/v1/authenticators", nil).ok().list(); len(list) != 1 || list[0]["verificationMethod"] != "PASSKEY" {
+	enrol("ann").refused(409, "conflict") // a credential id that was removed is never taken again
+	w.wantEvents()
+	if list := w.call("GET", "/v1/authenticators", nil).ok().list(); len(list) != 5 || list[0]["verificationMethod"] != "PASSKEY" || list[1]["userVerificationRequirement"] != "preferred" || list[3]["relyingParty"] != nil {
 		t.Errorf("configurations %v", list)
 	}
 }

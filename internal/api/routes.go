@@ -15,6 +15,11 @@ func (s *Server) routes() {
 	s.at("PATCH", "/v1/users/:userId/actions/:action/:idempotencyKey", backend, s.updateAction)
 	s.at("GET", "/v1/users/:userId/actions", backend, s.queryActions)
 	s.at("POST", "/v1/validate", backend, s.validate)
+	s.at("GET", "/v1/users/:userId/actions/:action/:idempotencyKey/receipt", backend, s.receipt) // our own
+	s.at("POST", "/v1/challenge", backend, s.requestCode)
+	s.at("POST", "/v1/verify", backend, s.checkCode)
+	s.at("POST", "/v1/claim", backend, s.claim)
+	s.at("GET", "/v1/challenges", backend, s.getChallenge) // and /v1/v1/challenges, see serveHTTP
 	s.at("GET", "/v1/users/:userId", backend, s.getUser)
 	s.at("GET", "/v1/users", backend, s.queryUsers)
 	s.at("PATCH", "/v1/users/:userId", backend, s.updateUser)
@@ -22,19 +27,37 @@ func (s *Server) routes() {
 	s.at("DELETE", "/v1/users/:userId", backend, s.deleteUser)
 	s.at("GET", "/v1/users/:userId/authenticators", backend, s.listAuthenticators)
 	s.at("POST", "/v1/users/:userId/authenticators", backend, s.enrolAuthenticator)
+	s.at("POST", "/v1/users/authenticators", backend, s.work.imports.costly(s.importAuthenticators))
 	s.at("DELETE", "/v1/users/:userId/authenticators/:userAuthenticatorId", backend, s.removeAuthenticator)
 	s.at("GET", "/v1/authenticators", backend, s.authenticatorConfigurations)
+	s.at("GET", "/v1/users/:userId/devices", backend, s.listDevices)
+	s.at("PATCH", "/v1/users/:userId/devices/:deviceId", backend, s.rememberDevice)
+	s.at("POST", "/v1/users/:userId/devices/:deviceId/invalidate", backend, s.invalidateDevice)
 
-	// Client API, with an access token or the tenant's id.
-	s.at("POST", "/v1/client/user-authenticators/passkey/registration-options", bearer, s.registrationOptions)
+	// Client API, with an access token or the tenant's id. The variants with /web are
+	// those of SDKs that send cookies, which nothing here needs.
+	for _, web := range []string{"", "/web"} {
+		s.at("POST", "/v1/client/user-authenticators/passkey/registration-options"+web, bearer, s.registrationOptions)
+		s.at("POST", "/v1/client/user-authenticators/passkey/authentication-options"+web, bearerOrAnonymous, s.authenticationOptions)
+		s.at("POST", "/v1/client/challenge"+web, bearerOrAnonymous, s.nameAction)
+	}
 	s.at("POST", "/v1/client/user-authenticators/passkey", bearer, s.addPasskey)
-	s.at("POST", "/v1/client/user-authenticators/passkey/authentication-options", bearerOrAnonymous, s.authenticationOptions)
 	s.at("POST", "/v1/client/verify/passkey", bearerOrAnonymous, s.verifyPasskey)
 	s.at("GET", "/v1/client/user-authenticators/passkey", anonymous, s.clientPasskey)
 	s.at("GET", "/v1/client/user-authenticators", bearerReading, s.clientAuthenticators)
-	s.at("POST", "/v1/client/challenge", bearerOrAnonymous, s.beginAnonymous)
+	s.at("POST", "/v1/client/init", bearerReading, s.clientInit)
+	s.at("POST", "/v1/client/user-authenticators/totp", bearer, s.addApp)
+	s.at("POST", "/v1/client/verify/totp", bearer, s.verifyApp)
+	s.at("POST", "/v1/client/user-authenticators/email-otp", bearer, s.addEmail)
+	s.at("POST", "/v1/client/challenge/email-otp", bearer, s.sendCode)
+	s.at("POST", "/v1/client/verify/email-otp", bearer, s.verifyEmail)
+	s.at("POST", "/v1/client/verify/recovery-code", bearer, s.verifyRecoveryCode) // our own
+	s.at("POST", "/v1/client/user-authenticators/security-key/registration-options", bearer, s.securityKeyRegistrationOptions)
+	s.at("POST", "/v1/client/user-authenticators/security-key", bearer, s.addSecurityKey)
+	s.at("POST", "/v1/client/user-authenticators/security-key/authentication-options", bearer, s.securityKeyAuthenticationOptions)
+	s.at("POST", "/v1/client/verify/security-key", bearer, s.verifySecurityKey)
 	for path, method := range otherMethods {
-		s.at("POST", path, bearer, otherMethod(method))
+		s.at("POST", path, bearerOrAnonymous, otherMethod(method))
 	}
 
 	// Management API, with the management secret.
@@ -137,6 +160,7 @@ func (s *Server) routes() {
 	s.at("POST", consoleAPI+"/*", open, s.noSuchEndpoint)
 
 	// What people and machines read without any of it.
+	s.at("GET", "/.well-known/webauthn", open, s.wellKnown)
 	s.at("GET", "/healthz", open, s.healthz)
 	s.at("GET", "/readyz", open, s.readyz)
 	s.at("GET", "/metrics", open, s.prometheus)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/sallyport/sallyport/events"
 )
 
 // Server answers every request to Sallyport.
@@ -25,6 +27,8 @@ type Server struct {
 	work       work          // turns of costly calls
 	edits      chan struct{} // of changes to parts of the definition, see edit
 	metrics    *metrics
+	methods    []events.Method // that people can enrol and prove themselves with, the strongest first
+	related    []byte          // which other origins may use the passkeys, nil for none
 
 	crossOrigin *http.CrossOriginProtection // for the console
 }
@@ -56,6 +60,15 @@ func New(config Config) (*Server, error) {
 		s.origins[origin] = true
 	}
 	s.metrics = newMetrics(s)
+	s.methods = config.Party.Methods()
+	var left []string
+	var err error
+	if s.related, left, err = relatedOrigins(config.RPID, append([]string{config.PublicURL}, config.Origins...)); err != nil {
+		return nil, fmt.Errorf("configure the API: %w", err)
+	}
+	if len(left) > 0 {
+		s.log.Warn("pages of these origins cannot use the passkeys: browsers read five names of domains beside the relying party's own", "origins", left)
+	}
 	s.echo.HTTPErrorHandler = s.unrouted
 	s.routes()
 	return s, nil

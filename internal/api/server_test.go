@@ -176,7 +176,7 @@ func TestBadInputIsRefusedWithASentence(t *testing.T) {
 		"users with a wrong limit":    {request: request{method: "GET", path: "/v1/users?email=a&limit=0"}, status: 400, code: "invalid_request", says: "limit"},
 		"a user with a wrong type":    {request: request{method: "PATCH", path: "/v1/users/ann", body: `{"emailVerified":"yes"}`}, status: 400, code: "invalid_request", says: "emailVerified", field: "emailVerified"},
 		"no such authenticator":       {request: request{method: "DELETE", path: "/v1/users/ann/authenticators/none"}, status: 404, code: "not_found", says: "authenticator"},
-		"enrolment of another method": {request: request{method: "POST", path: "/v1/users/ann/authenticators", body: `{"verificationMethod":"EMAIL_OTP","email":"a@b"}`}, status: 400, code: "invalid_request", says: "EMAIL_OTP is not an enabled verification method"},
+		"enrolment of another method": {request: request{method: "POST", path: "/v1/users/ann/authenticators", body: `{"verificationMethod":"SMS","phoneNumber":"+41790000000"}`}, status: 400, code: "invalid_request", says: "SMS is not an enabled verification method"},
 		"enrolment without a method":  {request: request{method: "POST", path: "/v1/users/ann/authenticators", body: `{}`}, status: 400, code: "invalid_request", says: "verificationMethod"},
 		"enrolment without a key":     {request: request{method: "POST", path: "/v1/users/ann/authenticators", body: `{"verificationMethod":"PASSKEY","credentialId":"AAAA"}`}, status: 400, code: "invalid_request", says: "credentialPublicKey"},
 		"enrolment with a wrong key":  {request: request{method: "POST", path: "/v1/users/ann/authenticators", body: `{"verificationMethod":"PASSKEY","credentialId":"AAAA","credentialPublicKey":"AAAA"}`}, status: 400, code: "invalid_request", says: "COSE"},
@@ -289,7 +289,7 @@ func TestUsers(t *testing.T) {
 	unknown := w.call("GET", "/v1/users/ann", nil).ok()
 	want := object{
 		"isEnrolled": false, "emailVerified": false, "phoneNumberVerified": false,
-		"enrolledVerificationMethods": []any{}, "allowedVerificationMethods": []any{"PASSKEY"},
+		"enrolledVerificationMethods": []any{}, "allowedVerificationMethods": []any{"PASSKEY", "SECURITY_KEY", "AUTHENTICATOR_APP", "EMAIL_OTP", "RECOVERY_CODE"},
 	}
 	if diff := cmp.Diff(want, map[string]any(unknown.json)); diff != "" {
 		t.Errorf("unknown user (-want +got):\n%s", diff)

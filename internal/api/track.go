@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 
 	"github.com/sallyport/sallyport/ceremonies"
 	"github.com/sallyport/sallyport/engine"
@@ -19,6 +20,7 @@ import (
 type trackRequest struct {
 	IdempotencyKey string          `json:"idempotencyKey"`
 	RedirectURL    string          `json:"redirectUrl"`
+	Settings       bool            `json:"redirectToSettings"` // the address opens the account page; null is false
 	IPAddress      string          `json:"ipAddress"`
 	UserAgent      string          `json:"userAgent"`
 	DeviceID       string          `json:"deviceId"`
@@ -86,12 +88,15 @@ func (s *Server) track(k *call) error {
 		Use: ceremonies.UseAccess, Action: decision.ActionID, Scopes: scopesFor(&decision), Generation: decision.Generation,
 	}
 	answer := wireTrack{
-		key: decision.Key, state: decision.State, enrolled: decision.Methods, rules: matchedRules(decision.Matches),
+		key: decision.Key, state: decision.State, enrolled: decision.Methods, allowed: s.allowed(&decision), rules: matchedRules(decision.Matches),
 	}
 	if answer.token, err = s.config.Tokens.Sign(grant); err != nil {
 		return fmt.Errorf("track: %w", err)
 	}
 	grant.Use = ceremonies.UseLink
+	if request.Settings {
+		grant.Scopes += " " + ceremonies.ScopeAccount
+	}
 	link, err := s.config.Tokens.Sign(grant)
 	if err != nil {
 		return fmt.Errorf("track: %w", err)
@@ -104,6 +109,15 @@ func (s *Server) track(k *call) error {
 	defer putBuffer(b)
 	b.Write(answer.append(b.AvailableBuffer()))
 	return k.write(http.StatusOK, b.Bytes())
+}
+
+// allowed are the methods that prove an action: those that are offered and that the
+// rule accepts.
+func (s *Server) allowed(d *engine.Decision) []events.Method {
+	if len(d.Allowed) == 0 {
+		return s.methods
+	}
+	return slices.DeleteFunc(slices.Clone(s.methods), func(m events.Method) bool { return !slices.Contains(d.Allowed, m) })
 }
 
 // scopesFor are the scopes of a track's token. It lets a person add a first

@@ -50,15 +50,15 @@ type wireUser struct {
 	CreatedAt           wireTime        `json:"createdAt,omitzero"`
 }
 
-func userOf(u engine.User) wireUser {
+func (s *Server) userOf(u engine.User) wireUser {
 	out := wireUser{
 		IsEnrolled: len(u.Methods) > 0, Email: u.Email, EmailVerified: u.EmailVerified,
 		PhoneNumber: u.PhoneNumber, PhoneNumberVerified: u.PhoneNumberVerified,
 		Username: u.Username, DisplayName: u.DisplayName, Custom: u.Custom,
-		Enrolled: append([]events.Method{}, u.Methods...), Allowed: offered, CreatedAt: wireTime(u.CreatedAt),
+		Enrolled: append([]events.Method{}, u.Methods...), Allowed: s.methods, CreatedAt: wireTime(u.CreatedAt),
 	}
 	if out.IsEnrolled {
-		out.Default = u.Methods[0]
+		out.Default = u.Methods[0] // they begin with that of the preferred authenticator
 	}
 	return out
 }
@@ -92,7 +92,7 @@ func (s *Server) queryUsers(k *call) error {
 		if err != nil {
 			return fmt.Errorf("query users by token: %w", err)
 		}
-		row := userOf(user)
+		row := s.userOf(user)
 		row.UserID = grant.Action.User
 		answer.Users = append(answer.Users, row)
 		return k.ok(answer)
@@ -105,7 +105,7 @@ func (s *Server) queryUsers(k *call) error {
 		return fmt.Errorf("query users: %w", err)
 	}
 	for _, u := range users {
-		row := userOf(u)
+		row := s.userOf(u)
 		row.UserID = u.ID
 		answer.Users = append(answer.Users, row)
 	}
@@ -126,7 +126,7 @@ func (s *Server) getUser(k *call) error {
 	if err != nil {
 		return fmt.Errorf("get user: %w", err)
 	}
-	return k.ok(userOf(user))
+	return k.ok(s.userOf(user))
 }
 
 // userAttributes is what a backend may set (UserAttributes). In a request an

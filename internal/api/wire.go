@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 
@@ -26,16 +27,14 @@ func (t wireTime) MarshalJSON() ([]byte, error) {
 	return time.Time(t).UTC().AppendFormat(nil, `"`+timeFormat+`"`), nil
 }
 
-// offered are the methods with which people can prove themselves here.
-var offered = []events.Method{events.MethodPasskey}
-
 // wireTrack is the answer to a track (CONTRACT 1.5, TrackResponse). It is
 // written by hand: this is the one answer whose time everybody waits for.
 type wireTrack struct {
 	key, url, token string
 	state           events.ActionState
-	enrolled        []events.Method
-	rules           []string // ids of the rules that matched, in their order
+	enrolled        []events.Method // the preferred one first
+	allowed         []events.Method // that prove the action
+	rules           []string        // ids of the rules that matched, in their order
 }
 
 func (w *wireTrack) append(out []byte) []byte {
@@ -45,9 +44,12 @@ func (w *wireTrack) append(out []byte) []byte {
 	out = appendString(append(out, `,"token":`...), w.token)
 	out = strconv.AppendBool(append(out, `,"isEnrolled":`...), len(w.enrolled) > 0)
 	out = appendStrings(append(out, `,"enrolledVerificationMethods":`...), w.enrolled)
-	out = appendStrings(append(out, `,"allowedVerificationMethods":`...), offered)
-	if len(w.enrolled) > 0 {
-		out = appendString(append(out, `,"defaultVerificationMethod":`...), string(w.enrolled[0]))
+	out = appendStrings(append(out, `,"allowedVerificationMethods":`...), w.allowed)
+	for _, method := range w.enrolled {
+		if slices.Contains(w.allowed, method) {
+			out = appendString(append(out, `,"defaultVerificationMethod":`...), string(method))
+			break
+		}
 	}
 	out = appendStrings(append(out, `,"ruleIds":`...), w.rules)
 	return append(out, '}', '\n')
@@ -165,6 +167,7 @@ type wireAuthenticator struct {
 	VerifiedAt          wireTime               `json:"verifiedAt"`
 	LastVerifiedAt      wireTime               `json:"lastVerifiedAt,omitzero"`
 	IsDefault           bool                   `json:"isDefault"`
+	Email               string                 `json:"email,omitempty"` // that codes go to
 	Username            string                 `json:"username,omitempty"`
 	DisplayName         string                 `json:"displayName,omitempty"`
 	WebauthnCredential  *wireCredential        `json:"webauthnCredential,omitempty"`
@@ -184,17 +187,19 @@ type wireCredential struct {
 }
 
 type wireAAGUID struct {
-	Name string `json:"name"`
+	Name  string `json:"name"`
+	Light string `json:"svgIconLight"` // image as a data address
+	Dark  string `json:"svgIconDark"`
 }
 
 // authenticatorOf writes one authenticator of an account. Enrolment is itself a
 // verification, which is why verifiedAt is the time of enrolment.
-func authenticatorOf(a ceremonies.Authenticator, account ceremonies.Account) wireAuthenticator {
+func (s *Server) authenticatorOf(a ceremonies.Authenticator, account ceremonies.Account) wireAuthenticator {
 	out := wireAuthenticator{
 		UserID: a.User, UserAuthenticatorID: a.ID, VerificationMethod: a.Method,
 		CreatedAt: wireTime(a.CreatedAt), VerifiedAt: wireTime(a.CreatedAt), LastVerifiedAt: wireTime(a.LastVerifiedAt),
-		IsDefault: len(account.Authenticators) > 0 && account.Authenticators[0].ID == a.ID,
-		Username:  account.Username, DisplayName: account.DisplayName,
+		IsDefault: account.Preferred().ID == a.ID, Email: a.Email,
+		Username: account.Username, DisplayName: account.DisplayName,
 	}
 	if len(a.CredentialID) == 0 {
 		return out
@@ -211,16 +216,19 @@ func authenticatorOf(a ceremonies.Authenticator, account ceremonies.Account) wir
 	if a.Synced {
 		out.WebauthnCredential.CredentialDeviceType = "multiDevice"
 	}
-	if a.Name != "" && a.AAGUID != "" {
-		out.WebauthnCredential.AAGUIDMapping = &wireAAGUID{Name: a.Name}
+	providers := s.config.Party.Providers()
+	if name := providers.Name(a.AAGUID); name != "" {
+		out.WebauthnCredential.AAGUIDMapping = &wireAAGUID{
+			Name: name, Light: providers.Icon(a.AAGUID, false), Dark: providers.Icon(a.AAGUID, true),
+		}
 	}
 	return out
 }
 
-func authenticatorsOf(account ceremonies.Account) []wireAuthenticator {
+func (s *Server) authenticatorsOf(account ceremonies.Account) []wireAuthenticator {
 	list := make([]wireAuthenticator, len(account.Authenticators))
 	for i, a := range account.Authenticators {
-		list[i] = authenticatorOf(a, account)
+		list[i] = s.authenticatorOf(a, account)
 	}
 	return list
 }

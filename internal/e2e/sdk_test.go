@@ -43,6 +43,34 @@ func TestBrowserSDK(t *testing.T) {
 	})
 }
 
+// mails is a folder that a server writes mails into, and the settings for that.
+func mails(t *testing.T) (folder string, settings []string) {
+	t.Helper()
+	folder = filepath.Join(t.TempDir(), "mails")
+	return folder, []string{"SALLYPORT_MAIL=dir:" + folder, "SALLYPORT_MAIL_FROM=Shop <shop@example.com>"}
+}
+
+// TestNodeSDKCodes runs the server SDK where a backend has codes sent and takes over
+// authenticators.
+func TestNodeSDKCodes(t *testing.T) {
+	folder, settings := mails(t)
+	s := serve(t, dataFolder(t), settings...)
+	applyRules(t, s)
+	runScript(t, "node-sdk-codes.mjs", map[string]any{"url": s.url, "secret": serverSecret, "rpId": "localhost", "mails": folder})
+}
+
+// TestBrowserSDKMethods runs the browser SDK with every method that it has and that
+// there is here.
+func TestBrowserSDKMethods(t *testing.T) {
+	page := applicationPage(t)
+	folder, settings := mails(t)
+	s := serve(t, dataFolder(t), append(settings, "SALLYPORT_ORIGINS="+page)...)
+	applyRules(t, s)
+	runScript(t, "browser-sdk-methods.mjs", map[string]any{
+		"url": s.url, "secret": serverSecret, "tenant": tenant, "page": page, "chromium": chromium(t), "mails": folder,
+	})
+}
+
 // applicationPage serves a page that has nothing but the SDK's bundle on it, and
 // returns its origin.
 func applicationPage(t *testing.T) string {

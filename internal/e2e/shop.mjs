@@ -105,7 +105,7 @@ run(async () => {
     await heading("All done").waitFor();
     if (shots) await page.screenshot({ path: `${shots}/challenge-done-desktop.png` });
     await atShop("Paid");
-    await page.getByText("You confirmed this payment with your passkey").waitFor();
+    await page.getByText("You confirmed this payment").waitFor();
   });
 
   const paid = orderId();

@@ -14,7 +14,7 @@ import (
 const MaxActions = 200
 
 const trackedColumns = `a.user_id, a.action, a.action_key, a.outcome, a.state, a.created_at, a.state_changed_at,
-	a.methods, a.scope, a.method, a.proven_by, a.proven_at, a.prompt_id, a.prompt, a.redirect_url, a.custom,
+	a.methods, a.scope, a.method, a.proven_by, a.proven_at, a.digest, a.prompt_id, a.prompt, a.redirect_url, a.custom,
 	e.body, e.personal, COALESCE(u.generation, 0)
 	FROM actions a JOIN events e ON e.place = a.place LEFT JOIN users u ON u.id = a.user_id`
 
@@ -75,7 +75,7 @@ func (s *Store) tracked(ctx context.Context, rest string, values args) ([]engine
 		var methods string
 		var custom, body, personal []byte
 		if err := rows.Scan(&a.User, &a.Code, &a.Key, &a.Outcome, &a.State, &created, &changed,
-			&methods, &a.Scope, &a.Method, &a.ProvenBy, &proven, &a.PromptID, &a.Prompt, &a.RedirectURL, &custom,
+			&methods, &a.Scope, &a.Method, &a.ProvenBy, &proven, &a.Digest, &a.PromptID, &a.Prompt, &a.RedirectURL, &custom,
 			&body, &personal, &a.Generation); err != nil {
 			return err
 		}

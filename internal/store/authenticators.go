@@ -40,7 +40,8 @@ func authenticators(q querier, user events.UserID) ([]ceremonies.Authenticator, 
 
 // AddAuthenticator registers an authenticator for the backend, creating the user
 // when there is none. A credential id that was ever registered, to anyone, is
-// ceremonies.ErrCredentialExists, also after its removal.
+// ceremonies.ErrCredentialExists, also after its removal. An address that codes go
+// to takes the place of the one before.
 func (s *Store) AddAuthenticator(ctx context.Context, a ceremonies.Authenticator, by string) error {
 	var in input
 	in.authenticator(a)
@@ -67,9 +68,39 @@ func (s *Store) AddAuthenticator(ctx context.Context, a ceremonies.Authenticator
 		if err != nil {
 			return err
 		}
-		return t.log(draft)
+		if err := t.log(draft); err != nil || a.Method != events.MethodEmailOTP {
+			return err
+		}
+		return dropOtherAddresses(t, a, by, now)
 	})
 	return ended("add authenticator", err, answer)
+}
+
+// dropOtherAddresses removes where codes went to before a new address, with the
+// events of that.
+func dropOtherAddresses(t *tx, added ceremonies.Authenticator, by string, at time.Time) error {
+	has, err := authenticators(t, added.User)
+	if err != nil {
+		return err
+	}
+	for _, a := range has {
+		if a.Method != added.Method || a.ID == added.ID {
+			continue
+		}
+		if _, err := t.exec("DELETE FROM authenticators WHERE id = $1", string(a.ID)); err != nil {
+			return err
+		}
+		draft, err := events.NewDraft(events.AuthenticatorRemoved{
+			ActionID: events.ActionID{User: added.User}, Authenticator: a.ID, Method: a.Method, By: by,
+		}, nil, at)
+		if err != nil {
+			return err
+		}
+		if err := t.log(draft); err != nil {
+			return err
+		}
+	}
+	return countMethods(t, added.User)
 }
 
 // RemoveAuthenticator takes an authenticator from its user, or returns

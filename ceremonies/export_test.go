@@ -1,0 +1,9 @@
+package ceremonies
+
+// What fuzz targets look at directly: what people type, and what browsers send.
+var (
+	Normal    = normal
+	Address   = address
+	Masked    = masked
+	ErrorName = errorName
+)
