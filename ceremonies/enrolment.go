@@ -69,8 +69,7 @@ func (rp *RelyingParty) MayEnrol(grant Grant, account Account, action Action, me
 	if !permitted && !grant.Allows(ScopeAdd) {
 		return refuse(CodeInvalidToken, ReasonScopeMissing, nil)
 	}
-	switch action.State {
-	case events.StateBlock, events.StateChallengeFailed, events.StateReviewFailed:
+	if action.blocked() {
 		return refuse(CodeInvalidRequest, ReasonBlocked, nil)
 	}
 	if permitted {

@@ -68,8 +68,7 @@ func (ask Ask) about(action Action) about {
 // later cannot vouch for it. A change may be proven by every authenticator.
 func (rp *RelyingParty) candidates(account Account, action Action, purpose Purpose) ([]Authenticator, *RefusedError) {
 	if purpose.changes() {
-		switch action.State {
-		case events.StateBlock, events.StateChallengeFailed, events.StateReviewFailed:
+		if action.blocked() {
 			return nil, refuse(CodeInvalidRequest, ReasonBlocked, nil)
 		}
 		found := rp.Changing(account, action)
@@ -218,6 +217,9 @@ func (rp *RelyingParty) FinishProof(ctx context.Context, grant Grant, purpose Pu
 	}
 	if refused := challenge.isSigned(Authentication, purpose); refused != nil {
 		return Proof{}, rp.fail(ctx, challenge, client, refused)
+	}
+	if purpose.changes() && action.blocked() { // since it began
+		return Proof{}, rp.fail(ctx, challenge, client, refuse(CodeInvalidRequest, ReasonBlocked, nil))
 	}
 	data, err := challenge.readSession()
 	if err != nil {

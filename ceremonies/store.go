@@ -172,6 +172,11 @@ type Action struct {
 	UserVerification string
 }
 
+// blocked reports whether nothing may be changed in the action's name.
+func (a Action) blocked() bool {
+	return a.State == events.StateBlock || a.State == events.StateChallengeFailed || a.State == events.StateReviewFailed
+}
+
 // Challenge is one ceremony that was begun. Its session is stored verbatim.
 type Challenge struct {
 	ID      events.ChallengeID
