@@ -125,7 +125,7 @@ func (h *handler) changePage(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/challenge/"+v.ref()+query(r), http.StatusSeeOther)
 		return
 	}
-	p.Cancel = p.Base + query(r)
+	p.Cancel = "/challenge/" + v.ref() + query(r)
 	h.render(w, r, http.StatusOK, p)
 }
 
