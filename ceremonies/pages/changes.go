@@ -141,7 +141,7 @@ func (h *handler) changeView(v visit, q question) *askView {
 		Ways: h.ways(v.account, h.rp.Changing(v.account, v.action)),
 	}
 	if q.For == changeRemove {
-		view.Danger, view.Warnings = true, h.warnings(v, events.AuthenticatorID(q.Subject))
+		view.Warnings = h.warnings(v, events.AuthenticatorID(q.Subject))
 	}
 	return view
 }
