@@ -20,20 +20,19 @@ type accountView struct {
 
 // card is one authenticator.
 type card struct {
-	ID          events.AuthenticatorID
-	Method      events.Method
-	Name        string
-	Icon        string // folder of the provider's icons, "" for the method's own
-	Facts       string // synced or not, or how many codes are left
-	Created     string // RFC 3339, as are the others; "" when unknown
-	Used        string
-	CreatedDay  string // for who has scripts turned off
-	UsedDay     string
-	Default     bool
-	Preferable  bool
-	Renewable   bool // recovery codes, which are made anew and not removed one by one
-	Manageable  bool
-	Description string // which one, for a screen reader's list of buttons
+	ID         events.AuthenticatorID
+	Method     events.Method
+	Name       string
+	Icon       string // folder of the provider's icons, "" for the method's own
+	Facts      string // synced or not, or how many codes are left
+	Created    string // RFC 3339, as are the others; "" when unknown
+	Used       string
+	CreatedDay string // for who has scripts turned off
+	UsedDay    string
+	Default    bool
+	Preferable bool
+	Renewable  bool // recovery codes, which are made anew and not removed one by one
+	Manageable bool
 }
 
 // addition is a way that can be added: the change, and the key of its words.

@@ -125,7 +125,7 @@ func (h *handler) changePage(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/challenge/"+v.ref()+query(r), http.StatusSeeOther)
 		return
 	}
-	p.Cancel = p.Base + query(r)
+	p.Cancel = "/challenge/" + v.ref() + query(r)
 	h.render(w, r, http.StatusOK, p)
 }
 
@@ -141,7 +141,7 @@ func (h *handler) changeView(v visit, q question) *askView {
 		Ways: h.ways(v.account, h.rp.Changing(v.account, v.action)),
 	}
 	if q.For == changeRemove {
-		view.Danger, view.Warnings = true, h.warnings(v, events.AuthenticatorID(q.Subject))
+		view.Warnings = h.warnings(v, events.AuthenticatorID(q.Subject))
 	}
 	return view
 }

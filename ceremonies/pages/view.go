@@ -27,27 +27,26 @@ const (
 
 // view is what the template shows.
 type view struct {
-	Lang, Dir  string
-	Brand      string
-	Logo       string // address, "" for Initial
-	Initial    string // of the brand
-	Host       string // where the way back leads, "" when there is none
-	Base       string // address of the page, with a slash at the end
-	Query      string // what goes along from page to page, with its question mark
-	Mode       string
-	Show       string // one of the views
-	Note       string // which note, in viewNote
-	Who        string
-	HasBack    bool
-	Cancel     string // where a change can be left to, "" when it is none
-	Ask        *askView
-	Enrol      *enrolView
-	Account    *accountView
-	CSS        string
-	JS         string
-	Preload    []string
-	Data       data
-	statusCode int
+	Lang, Dir string
+	Brand     string
+	Logo      string // address, "" for Initial
+	Initial   string // of the brand
+	Host      string // where the way back leads, "" when there is none
+	Base      string // address of the page, with a slash at the end
+	Query     string // what goes along from page to page, with its question mark
+	Mode      string
+	Show      string // one of the views
+	Note      string // which note, in viewNote
+	Who       string
+	HasBack   bool
+	Cancel    string // where a change can be left to, "" when it is none
+	Ask       *askView
+	Enrol     *enrolView
+	Account   *accountView
+	CSS       string
+	JS        string
+	Preload   []string
+	Data      data
 
 	words words
 }
@@ -58,7 +57,7 @@ type askView struct {
 	Warnings          []string
 	For, Subject      string // of a change: see question
 	Ways              []way
-	Deny, Danger      bool
+	Deny              bool // it can be answered with "I didn't ask for this"
 }
 
 // way is one way to prove. Email is where a code would go, masked.
@@ -294,7 +293,7 @@ func (h *handler) enrolView(v visit, method events.Method) *enrolView {
 func (h *handler) view(words words, r *http.Request, action *ceremonies.Action) view {
 	v := view{
 		Lang: words.Tag, Dir: words.Dir, Brand: h.brand, Logo: h.logo, Initial: initial(h.brand), Host: words.host, HasBack: words.host != "",
-		Query: query(r), Mode: mode(r), CSS: h.css, JS: h.js[0], Preload: h.js[1:], words: words, statusCode: http.StatusOK,
+		Query: query(r), Mode: mode(r), CSS: h.css, JS: h.js[0], Preload: h.js[1:], words: words,
 	}
 	if action != nil {
 		v.Base = "/challenge/" + refOf(action.ActionID) + "/"

@@ -300,6 +300,9 @@ func TestAccountPageChangesOnlyWithAProofForExactlyThat(t *testing.T) {
 			t.Errorf("before removing, the page does not say %q", words)
 		}
 	}
+	if !strings.Contains(page, `data-cancel href="`+path+`"`) {
+		t.Error("cancelling does not lead to the account page")
+	}
 	if _, reply := v.prove(path, d, fields{"for": "remove", "subject": id}); reply["said"] != "said.removed" {
 		t.Errorf("remove: %v", reply)
 	}

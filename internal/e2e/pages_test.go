@@ -7,7 +7,6 @@ import (
 	"html"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -209,19 +208,21 @@ const testLogo = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><p
 // TestHostedPages goes through the hosted pages in a browser: every way to prove,
 // what goes wrong, the account page, frames and windows, and how it all looks.
 func TestHostedPages(t *testing.T) {
-	plain := newStage(t, false)
-	framed := newStage(t, true, func(c *pages.Config) {
-		c.Brand, c.Accent = "Corner Shop & Söhne", "#c2410c"
-		c.Logo = &pages.Logo{Type: "image/svg+xml", Data: []byte(testLogo)}
-	})
-	for _, script := range []string{"pages.mjs", "pages-account.mjs", "pages-looks.mjs"} {
-		if only := os.Getenv("SALLYPORT_SCRIPT"); only != "" && only != script {
-			continue
-		}
-		t.Run(script, func(t *testing.T) {
+	for name, script := range map[string]string{
+		"challenge": "pages.mjs", "account": "pages-account.mjs", "looks 1": "pages-looks.mjs", "looks 2": "pages-looks.mjs",
+	} {
+		t.Run(name, func(t *testing.T) {
+			part := 1
+			if strings.HasSuffix(name, "2") {
+				part = 2
+			}
+			plain := newStage(t, false)
+			framed := newStage(t, true, func(c *pages.Config) {
+				c.Brand, c.Accent = "Corner Shop & Söhne", "#c2410c"
+				c.Logo = &pages.Logo{Type: "image/svg+xml", Data: []byte(testLogo)}
+			})
 			runScript(t, script, map[string]any{
-				"url": plain.url, "other": plain.other, "chromium": chromium(t),
-				"framed": framed.url, "launcher": framed.app,
+				"url": plain.url, "other": plain.other, "chromium": chromium(t), "framed": framed.url, "launcher": framed.app, "part": part,
 			})
 		})
 	}
