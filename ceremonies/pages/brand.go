@@ -109,15 +109,15 @@ func (c colour) towards(end, ground colour, wanted float64) colour {
 }
 
 // lighter is a colour of the same hue that has the wanted contrast against a dark
-// ground. Mixing with white would make it grey, so what is mixed in is white only
-// as far as the strongest colour of the hue does not reach.
+// ground: half way between what white makes of it, which is grey, and the strongest
+// colour of the hue, which is shrill.
 func (c colour) lighter(ground colour, wanted float64) colour {
 	strongest := max(c[0], c[1], c[2])
 	if strongest == 0 || c.contrast(ground) >= wanted {
 		return c.towards(white, ground, wanted)
 	}
 	vivid := colour{c[0] / strongest, c[1] / strongest, c[2] / strongest}
-	return c.mix(vivid, 0.8).towards(white, ground, wanted).mix(white, 0.06)
+	return c.mix(vivid, 0.8).towards(white, ground, wanted).mix(c.towards(white, ground, wanted), 0.5)
 }
 
 // on is what to write with on a colour: white where that is readable.
