@@ -235,4 +235,3 @@ func algorithms(wanted []int) ([]protocol.CredentialParameter, error) {
 	}
 	return parameters, nil
 }
-

@@ -54,6 +54,7 @@ run(async () => {
     await look(page, "enrolment", shots);
     await large(page, "enrolment", shots);
     await button("Create a passkey").click();
+    await button("I have saved them").click();
     await heading("Your passkey is ready").waitFor();
     await page.waitForURL((at) => at.origin === shop && at.pathname === "/settings");
     await page.getByText("This device only").waitFor();
