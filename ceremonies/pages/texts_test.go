@@ -1,7 +1,9 @@
 package pages
 
 import (
+	"flag"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,6 +19,36 @@ func tables(t *testing.T) map[string]language {
 		t.Fatal(err)
 	}
 	return all
+}
+
+var update = flag.Bool("update", false, "write the table of texts in docs/pages.md again")
+
+// TestTheDocumentationListsEveryText compares docs/pages.md with the table, since
+// people change the words by their keys.
+func TestTheDocumentationListsEveryText(t *testing.T) {
+	const file, mark = "../../docs/pages.md", "<!-- texts: a test writes this table -->\n"
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _, found := strings.Cut(string(raw), mark)
+	if !found {
+		t.Fatalf("%s has no place for the table", file)
+	}
+	english := tables(t)[English].texts
+	want := before + mark + "\n| key | text |\n| --- | --- |\n"
+	for _, key := range slices.Sorted(maps.Keys(english)) {
+		want += "| `" + key + "` | " + strings.ReplaceAll(english[key], "|", `\|`) + " |\n"
+	}
+	if *update {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, string(raw)); diff != "" {
+		t.Errorf("%s is old; run go test ./ceremonies/pages -update (-want +got):\n%s", file, diff)
+	}
 }
 
 func TestLanguagesSayTheSame(t *testing.T) {

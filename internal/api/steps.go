@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/sallyport/sallyport/ceremonies"
 	"github.com/sallyport/sallyport/events"
 )
 
@@ -88,25 +89,33 @@ func trackedSentence(r *events.ActionTracked) string {
 
 func ceremonySentence(r *events.Ceremony) string {
 	enrolling := r.Ceremony == "registration"
+	m := r.Method
+	if m == "" { // of a record of old
+		m = events.MethodPasskey
+	}
+	what, why := method(m), purposes[r.Purpose]
 	switch r.Step {
 	case events.KindCeremonyBegun:
 		if enrolling {
-			return "The user was asked to create a passkey."
+			return "The user was asked to " + enrolments[m].asked + "."
 		}
-		return "The user was asked for a passkey."
+		return "The user was asked for a " + what + why + "."
 	case events.KindCeremonySucceeded:
 		if enrolling {
-			return "The user created a passkey."
+			return "The user " + enrolments[m].done + "."
 		}
-		return "The user proved it with a " + method(r.Method) + "."
+		if why != "" {
+			return "The user gave a " + what + why + "."
+		}
+		return "The user proved it with a " + what + "."
 	case events.KindCeremonyFailed:
 		if r.Browser != "" {
 			return fmt.Sprintf("The browser gave no answer: %s.", r.Browser)
 		}
 		if r.State == events.StateChallengeFailed {
-			return "The passkey was not accepted, and no try was left."
+			return "The " + what + " was not accepted, and no try was left."
 		}
-		return "The passkey was not accepted."
+		return "The " + what + " was not accepted" + why + "."
 	case events.KindCeremonyDenied:
 		return "The user said: I didn't ask for this."
 	case events.KindCeremonyAbandoned:
@@ -116,6 +125,23 @@ func ceremonySentence(r *events.Ceremony) string {
 		return "The user did not answer in time."
 	}
 	return string(r.Step) + "."
+}
+
+// purposes are what a proof is for that completes no action.
+var purposes = map[string]string{
+	string(ceremonies.ForAdding):        ", to add an authenticator",
+	string(ceremonies.ForRemoving):      ", to remove an authenticator",
+	string(ceremonies.ForRecoveryCodes): ", to get new recovery codes",
+	string(ceremonies.ForEmail):         ", to have codes sent elsewhere",
+	string(ceremonies.ForSignIn):        ", to sign in",
+}
+
+// enrolments are the words of adding an authenticator.
+var enrolments = map[events.Method]struct{ asked, done string }{
+	events.MethodPasskey:          {"create a passkey", "created a passkey"},
+	events.MethodSecurityKey:      {"register a security key", "registered a security key"},
+	events.MethodAuthenticatorApp: {"set an authenticator app up", "set an authenticator app up"},
+	events.MethodEmailOTP:         {"confirm an e-mail address", "confirmed an e-mail address"},
 }
 
 func operatorSentence(r *events.OperatorChanged) string {
