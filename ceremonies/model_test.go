@@ -3,7 +3,9 @@ package ceremonies_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,6 +23,7 @@ type (
 		device  *ceremonytest.Device // of a passkey
 		created time.Time
 		under   events.ActionID // that it was enrolled with
+		number  int             // of all that there were: what chooses one must not depend on random names
 	}
 	modelAction struct {
 		id         events.ActionID
@@ -60,6 +63,7 @@ type (
 		ceremonies []*modelCeremony
 		done       map[string]int // how often each step did something, and succeeded
 		signIns    int
+		factors    int
 	}
 )
 
@@ -78,6 +82,18 @@ func (a *modelAction) blocked() bool {
 // enrolsFirst reports whether a person without anything may enrol with an action.
 func (a *modelAction) enrolsFirst(p *modelPerson) bool {
 	return len(p.factors) == 0 && !a.blocked() && a.state != events.StateChallengeRequired
+}
+
+// has are a person's factors in the order in which they came.
+func (p *modelPerson) has() []events.AuthenticatorID {
+	return slices.SortedFunc(maps.Keys(p.factors), func(a, b events.AuthenticatorID) int { return p.factors[a].number - p.factors[b].number })
+}
+
+// gets gives a person a factor.
+func (m *model) gets(p *modelPerson, id events.AuthenticatorID, f modelFactor) {
+	m.factors++
+	f.number, f.created = m.factors, m.Clock.Now()
+	p.factors[id] = f
 }
 
 func (m *model) person() *modelPerson { return m.people[m.random.IntN(len(m.people))] }
@@ -201,7 +217,7 @@ func (m *model) begin() {
 	case 1:
 		question.Purpose = ceremonies.ForRecoveryCodes
 	case 2:
-		for id := range p.factors {
+		for _, id := range p.has() {
 			question.Purpose, question.Subject = ceremonies.ForRemoving, string(id)
 			break
 		}
@@ -249,15 +265,15 @@ func (m *model) finish() {
 		allowed := permitted && !c.action.blocked() && m.Clock.Now().Before(grant.Permit.Expires) || !permitted && c.action.enrolsFirst(p)
 		enrolled, err := m.RP.FinishEnrolment(m.Context(), grant, c.id, d.Register(m.T, c.create.Options), ceremonies.Client{})
 		if m.agree("finish a passkey", m.answer(c) && right && allowed, err) {
-			p.factors[enrolled.Authenticator.ID] = modelFactor{method: events.MethodPasskey, device: d, created: m.Clock.Now(), under: c.action.id}
+			m.gets(p, enrolled.Authenticator.ID, modelFactor{method: events.MethodPasskey, device: d, under: c.action.id})
 		}
 		return
 	}
 	device := ceremonytest.NewDevice(ceremonytest.Synced)
 	var by events.AuthenticatorID
 	if right {
-		for id, f := range p.factors {
-			if f.device != nil {
+		for _, id := range p.has() {
+			if f := p.factors[id]; f.device != nil {
 				by, device = id, f.device
 				break
 			}
@@ -321,7 +337,7 @@ func (m *model) renew(p *modelPerson, a *modelAction, codes []string) {
 		}
 	}
 	id := of(m.World, p.user, events.MethodRecoveryCode).ID
-	p.factors[id] = modelFactor{method: events.MethodRecoveryCode, created: m.Clock.Now(), under: a.id}
+	m.gets(p, id, modelFactor{method: events.MethodRecoveryCode, under: a.id})
 }
 
 // recover answers with a recovery code: one that is left, or one that is not.

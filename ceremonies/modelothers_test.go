@@ -69,7 +69,7 @@ func (m *model) remove() {
 		return
 	}
 	if m.random.IntN(3) > 0 {
-		for id := range p.factors {
+		for _, id := range p.has() {
 			if err := m.Store.RemoveAuthenticator(m.Context(), p.user, id, events.ByApplication); err != nil {
 				m.Fatal(err)
 			}
@@ -97,7 +97,9 @@ func (m *model) remove() {
 
 // signInAgain signs in with any passkey of anybody.
 func (m *model) signInAgain() {
-	for _, f := range m.person().factors {
+	p := m.person()
+	for _, id := range p.has() {
+		f := p.factors[id]
 		if f.device == nil {
 			continue
 		}
