@@ -69,7 +69,8 @@ func (m *model) remove() {
 		return
 	}
 	if m.random.IntN(3) > 0 {
-		for _, id := range p.has() {
+		if has := p.has(); len(has) > 0 {
+			id := has[0]
 			if err := m.Store.RemoveAuthenticator(m.Context(), p.user, id, events.ByApplication); err != nil {
 				m.Fatal(err)
 			}
