@@ -132,7 +132,7 @@ func (rp *RelyingParty) Claim(ctx context.Context, id events.ChallengeID, user e
 		refused.user = s.User
 		return Proof{}, rp.fail(ctx, challenge, client, refused)
 	}
-	return rp.complete(ctx, challenge, Account{User: user}, client, track, func(time.Time) (evidence, error) {
+	return rp.complete(ctx, challenge, Account{User: user}, client, track, false, func(time.Time) (evidence, error) {
 		return evidence{authenticator: Authenticator{User: user, Method: events.MethodEmailOTP, Email: s.Email}}, nil
 	})
 }

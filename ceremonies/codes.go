@@ -97,7 +97,7 @@ func (rp *RelyingParty) addressFor(ctx context.Context, grant Grant, ask *Ask) (
 	if !rp.Offers(events.MethodEmailOTP) {
 		return Account{}, Action{}, "", refuse(CodeInvalidRequest, ReasonMethodDisabled, nil)
 	}
-	if rp.mustEnrolFirst(account, action) && ask.Purpose == ForAdding && ask.Subject == string(events.MethodPasskey) {
+	if rp.MustEnrolFirst(account, action) && ask.Purpose == ForAdding && ask.Subject == string(events.MethodPasskey) {
 		if account.Email == "" {
 			return Account{}, Action{}, "", refuse(CodeInvalidRequest, ReasonNoAddress, nil)
 		}
@@ -114,15 +114,10 @@ func (rp *RelyingParty) addressFor(ctx context.Context, grant Grant, ask *Ask) (
 	return account, action, found[i].Email, nil
 }
 
-// mustEnrolFirst reports whether an open action waits for its person to enrol.
-func (rp *RelyingParty) mustEnrolFirst(account Account, action Action) bool {
-	return action.EnrolFirst && action.State == events.StateChallengeRequired && len(account.Authenticators) == 0 && !account.Outlived(action)
-}
-
 // MustEnrolFirst reports whether an open action waits for its person to enrol: with
 // a code to the address that the backend supplied, and then a passkey.
 func (rp *RelyingParty) MustEnrolFirst(account Account, action Action) bool {
-	return rp.mustEnrolFirst(account, action)
+	return action.EnrolFirst && action.State == events.StateChallengeRequired && len(account.Authenticators) == 0 && !account.Outlived(action)
 }
 
 // send begins a ceremony by a code and hands the mail over. When that fails the
@@ -233,7 +228,7 @@ func (rp *RelyingParty) answering(account Account, action Action, ask Ask) ([]Au
 	if !rp.Offers(ask.Method) {
 		return nil, refuse(CodeInvalidRequest, ReasonMethodDisabled, nil)
 	}
-	if ask.Method == events.MethodEmailOTP && ask.Purpose == ForAdding && rp.mustEnrolFirst(account, action) {
+	if ask.Method == events.MethodEmailOTP && ask.Purpose == ForAdding && rp.MustEnrolFirst(account, action) {
 		return nil, nil // the code went to the address that the backend supplied
 	}
 	found, refused := rp.candidates(account, action, ask.Purpose)

@@ -196,6 +196,15 @@ var known = []events.Method{
 	events.MethodPasskey, events.MethodSecurityKey, events.MethodAuthenticatorApp, events.MethodEmailOTP, events.MethodRecoveryCode,
 }
 
+// Strength is the place of a method among all of them, 0 for the strongest. One that
+// is not known comes last.
+func Strength(m events.Method) int {
+	if i := slices.Index(known, m); i >= 0 {
+		return i
+	}
+	return len(known)
+}
+
 // enabled checks a list of methods. Nil is all that work.
 func enabled(wanted []events.Method, mailer Mailer) ([]events.Method, error) {
 	if wanted == nil {

@@ -48,16 +48,15 @@ const (
 	ReasonWrongPurpose     = "wrong_purpose" // the challenge was begun for something else
 
 	// Of codes and of changes.
-	ReasonLocked         = "locked"             // too many codes were wrong or sent; RefusedError.Until says how long
-	ReasonMethodDisabled = "method_disabled"    // this server does not offer the method
-	ReasonWrongCode      = "wrong_code"         // or one that is over
-	ReasonCodeUsed       = "code_used"          // a recovery code or a time step that has proven something already
-	ReasonPermitUsed     = "permit_used"        // the proof allowed one change, which was made
-	ReasonNoAddress      = "no_address"         // there is no address to send a code to
-	ReasonSendFailed     = "send_failed"        // the mail could not be handed over
-	ReasonUnattested     = "unattested"         // the attestation policy does not trust the authenticator
-	ReasonNotVerified    = "not_verified"       // the code to be claimed was not answered yet
-	ReasonLastFactor     = "last_authenticator" // the only one is not removed without a word
+	ReasonLocked         = "locked"          // too many codes were wrong or sent; RefusedError.Until says how long
+	ReasonMethodDisabled = "method_disabled" // this server does not offer the method
+	ReasonWrongCode      = "wrong_code"      // or one that is over
+	ReasonCodeUsed       = "code_used"       // a recovery code or a time step that has proven something already
+	ReasonPermitUsed     = "permit_used"     // the proof allowed one change, which was made
+	ReasonNoAddress      = "no_address"      // there is no address to send a code to
+	ReasonSendFailed     = "send_failed"     // the mail could not be handed over
+	ReasonUnattested     = "unattested"      // the attestation policy does not trust the authenticator
+	ReasonNotVerified    = "not_verified"    // the code to be claimed was not answered yet
 
 	// Of verifying (WebAuthn L3, sections 7.1 and 7.2).
 	ReasonWrongType          = "wrong_type"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
 
 	"github.com/sallyport/sallyport/events"
@@ -99,14 +100,15 @@ func (rp *RelyingParty) FinishSignIn(ctx context.Context, id events.ChallengeID,
 		refused.user = owner
 		return Proof{}, rp.fail(ctx, challenge, client, refused)
 	}
-	return rp.complete(ctx, challenge, account, client, track, func(now time.Time) (evidence, error) {
+	return rp.complete(ctx, challenge, account, client, track, answer.Response.AuthenticatorData.Flags.HasUserVerified(), func(now time.Time) (evidence, error) {
 		return rp.assertionEvidence(account, challenge, answer, verified, now)
 	})
 }
 
 // complete has the action of a challenge that was begun for nobody tracked for a
-// person, and completes it with what was proven.
-func (rp *RelyingParty) complete(ctx context.Context, challenge Challenge, account Account, client Client, track Track,
+// person, and completes it with what was proven. Who it is, and so what the action
+// asks of a passkey, is known only now: userVerified says whether the answer has it.
+func (rp *RelyingParty) complete(ctx context.Context, challenge Challenge, account Account, client Client, track Track, userVerified bool,
 	collect func(time.Time) (evidence, error),
 ) (Proof, error) {
 	id := events.ActionID{User: account.User, Code: challenge.Action.Code, Key: challenge.Action.Key}
@@ -128,6 +130,8 @@ func (rp *RelyingParty) complete(ctx context.Context, challenge Challenge, accou
 		refused = refuse(CodeInvalidRequest, ReasonActionNotOpen, nil)
 	case !action.accepts(challenge.Method):
 		refused = refuse(CodeInvalidRequest, ReasonMethodRefused, nil)
+	case !userVerified && challenge.Method == events.MethodPasskey && rp.verificationFor(action, challenge.Method) == protocol.VerificationRequired:
+		refused = refuse(CodeInvalidCredential, ReasonUserNotVerified, nil)
 	}
 	if refused == nil {
 		return rp.prove(ctx, grant, account, action, challenge, client, collect)

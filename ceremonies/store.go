@@ -56,7 +56,7 @@ type Account struct {
 	Locale         string
 	Generation     int64 // tokens of another generation are refused
 	Authenticators []Authenticator
-	Default        events.AuthenticatorID // the one that is offered first; "" is the oldest
+	Default        events.AuthenticatorID // the one that is offered first; "" leaves it to Strength
 	Codes          int                    // recovery codes that are left
 	PromptedAt     time.Time              // when the person last put off a passkey that was offered; zero when never
 	CreatedAt      time.Time              // when the user's present life began, see Outlived
@@ -92,19 +92,21 @@ func (a Account) Vouching(action Action) []Authenticator {
 	return vouching
 }
 
-// usable are the authenticators that can answer at all, the preferred one first.
+// usable are the authenticators that can answer at all: the person's default first,
+// then the stronger ones, then the older ones.
 func (a Account) usable() []Authenticator {
-	usable := make([]Authenticator, 0, len(a.Authenticators))
-	for _, authenticator := range a.Authenticators {
-		if authenticator.Method == events.MethodRecoveryCode && a.Codes == 0 {
-			continue
+	usable := slices.DeleteFunc(slices.Clone(a.Authenticators), func(authenticator Authenticator) bool {
+		return authenticator.Method == events.MethodRecoveryCode && a.Codes == 0
+	})
+	slices.SortStableFunc(usable, func(x, y Authenticator) int {
+		if (x.ID == a.Default) != (y.ID == a.Default) {
+			if x.ID == a.Default {
+				return -1
+			}
+			return 1
 		}
-		if authenticator.ID == a.Default {
-			usable = slices.Insert(usable, 0, authenticator)
-		} else {
-			usable = append(usable, authenticator)
-		}
-	}
+		return Strength(x.Method) - Strength(y.Method)
+	})
 	return usable
 }
 

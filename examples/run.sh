@@ -18,6 +18,7 @@ export SALLYPORT_LISTEN=${SALLYPORT_LISTEN:-127.0.0.1:$server_port}
 export SHOP_LISTEN=${SHOP_LISTEN:-127.0.0.1:$shop_port}
 shop_url=http://localhost:${SHOP_LISTEN##*:}
 export SALLYPORT_ORIGINS=${SALLYPORT_ORIGINS:-$shop_url}
+export SALLYPORT_NAME=${SALLYPORT_NAME:-Corner Shop}
 export SALLYPORT_MAIL=${SALLYPORT_MAIL:-dir:$PWD/.run/mails} # codes and notices, to try without a mail server
 export SALLYPORT_MAIL_FROM=${SALLYPORT_MAIL_FROM:-Corner Shop <no-reply@localhost>}
 export SALLYPORT_FRAME_ORIGINS=${SALLYPORT_FRAME_ORIGINS:-$shop_url}
@@ -30,8 +31,17 @@ stop() {
 	kill $shop $server 2>/dev/null || true
 	wait
 }
+interrupted() { # the usual way to end: the terminal has told both of them as well
+	trap - EXIT INT TERM
+	for _ in $(seq 100); do # a second signal would cut the server's shutdown short
+		kill -0 "$server" 2>/dev/null || break
+		sleep 0.1
+	done
+	stop
+	exit 0
+}
 trap stop EXIT
-trap 'stop; exit 0' INT # the usual way to end
+trap interrupted INT
 trap 'stop; exit 143' TERM
 
 # The server would make a management secret of its own, and keep only its hash.

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-webauthn/webauthn/protocol"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sallyport/sallyport/ceremonies"
@@ -116,7 +117,7 @@ func ceremonySettings() []Setting {
 		{
 			Name: "app-origins",
 			Help: "Origins of native apps that may run ceremonies, separated by commas, such as android:apk-key-hash:….",
-			set:  func(c *Config, v string) error { c.Ceremonies.AppOrigins = list(v); return nil },
+			set:  func(c *Config, v string) (err error) { c.Ceremonies.AppOrigins, err = parseAppOrigins(v); return },
 		},
 		{
 			Name: "frame-origins",
@@ -138,7 +139,10 @@ func ceremonySettings() []Setting {
 			Help: "How long a passkey that somebody put off is not offered again, such as 7d or 12h.",
 			set: func(c *Config, v string) (err error) {
 				c.Ceremonies.PromptEvery, err = parseRemember(v)
-				return
+				if err != nil || c.Ceremonies.PromptEvery == 0 {
+					return errors.New("must be a time such as 7d or 12h, of at most 3650d")
+				}
+				return nil
 			},
 		},
 		{
@@ -189,6 +193,17 @@ func parseMethods(v string) ([]events.Method, error) {
 		return nil, errors.New("must hold PASSKEY")
 	}
 	return methods, nil
+}
+
+// parseAppOrigins accepts the origins that native apps and extensions have.
+func parseAppOrigins(v string) ([]string, error) {
+	origins := list(v)
+	for _, origin := range origins {
+		if !protocol.IsKnownOpaqueOrigin(origin) {
+			return nil, fmt.Errorf("%q must be the origin of an app, such as android:apk-key-hash:… or ios:bundle-id:…", origin)
+		}
+	}
+	return origins, nil
 }
 
 func parseAlgorithms(v string) ([]int, error) {

@@ -40,6 +40,8 @@ func TestCeremonySettingsAreRefused(t *testing.T) {
 		"an algorithm that there is not": {map[string]string{"SALLYPORT_ALGORITHMS": "HS256"}, `"HS256" is not a signature`},
 		"a hint that there is not":       {map[string]string{"SALLYPORT_PASSKEY_HINTS": "phone"}, "must be one of security-key, client-device, hybrid"},
 		"a frame with a path":            {map[string]string{"SALLYPORT_FRAME_ORIGINS": "https://shop.example/cart"}, "without a path"},
+		"an app that there is not":       {map[string]string{"SALLYPORT_APP_ORIGINS": "foo"}, `"foo" must be the origin of an app`},
+		"a prompt that never comes":      {map[string]string{"SALLYPORT_PASSKEY_PROMPT": "off"}, "must be a time such as 7d"},
 		"another verification":           {map[string]string{"SALLYPORT_USER_VERIFICATION": "always"}, "must be one of required, preferred, discouraged"},
 	} {
 		t.Run(name, func(t *testing.T) {

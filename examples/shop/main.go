@@ -282,6 +282,10 @@ func (s *Shop) home(w http.ResponseWriter, r *http.Request) {
 
 // settings lists how the person can prove that it is them.
 func (s *Shop) settings(w http.ResponseWriter, r *http.Request, who person) {
+	if r.URL.RawQuery != "" { // a token that is of no use here leaves the address bar
+		http.Redirect(w, r, "/settings", http.StatusSeeOther)
+		return
+	}
 	ways, err := s.sallyport.authenticators(r.Context(), who.ID)
 	if err != nil {
 		s.failed(w, who, err)

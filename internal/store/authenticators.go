@@ -223,23 +223,31 @@ func countMethods(t *tx, user events.UserID) error {
 		return err
 	}
 	var methods []events.Method
-	passkeys := 0
+	passkeys, first := 0, events.Method("")
 	for _, a := range has {
-		switch {
-		case a.Method == events.MethodRecoveryCode && codes == 0: // nothing is left to prove with
-		case slices.Contains(methods, a.Method):
-			if a.ID == preferred {
-				methods = append([]events.Method{a.Method}, slices.DeleteFunc(methods, func(m events.Method) bool { return m == a.Method })...)
-			}
-		case a.ID == preferred:
-			methods = append([]events.Method{a.Method}, methods...)
-		default:
+		if a.Method == events.MethodRecoveryCode && codes == 0 {
+			continue // nothing is left to prove with
+		}
+		if !slices.Contains(methods, a.Method) {
 			methods = append(methods, a.Method)
+		}
+		if a.ID == preferred {
+			first = a.Method
 		}
 		if a.Method == events.MethodPasskey {
 			passkeys++
 		}
 	}
+	// As a page offers them: the default's, then the stronger ones.
+	slices.SortStableFunc(methods, func(x, y events.Method) int {
+		switch first {
+		case x:
+			return -1
+		case y:
+			return 1
+		}
+		return ceremonies.Strength(x) - ceremonies.Strength(y)
+	})
 	t.touch(user)
 	_, err = t.exec("UPDATE users SET methods = $1, passkeys = $2 WHERE id = $3", joinMethods(methods), int64(passkeys), string(user))
 	return err

@@ -156,8 +156,13 @@ func (f *finish) enrol() (reason string, refusal, err error) {
 		}
 	}
 	if f.New.Method == events.MethodEmailOTP { // codes go to one address
-		if _, err := f.exec("DELETE FROM authenticators WHERE user_id = $1 AND method = $2", string(f.New.User), string(f.New.Method)); err != nil {
-			return "", nil, err
+		for _, a := range has {
+			if a.Method != events.MethodEmailOTP {
+				continue
+			}
+			if err := f.replace(a); err != nil {
+				return "", nil, err
+			}
 		}
 	}
 	_, err = addAuthenticator(f.tx, *f.New, micros(f.At))
@@ -168,6 +173,18 @@ func (f *finish) enrol() (reason string, refusal, err error) {
 		err = f.renewCodes()
 	}
 	return "", nil, err
+}
+
+// replace removes an authenticator that gives way to the new one.
+func (f *finish) replace(a ceremonies.Authenticator) error {
+	if _, err := f.exec("DELETE FROM authenticators WHERE id = $1", string(a.ID)); err != nil {
+		return err
+	}
+	draft, err := events.NewDraft(events.AuthenticatorRemoved{ActionID: f.id, Authenticator: a.ID, Method: a.Method, By: events.ByPerson}, nil, f.At)
+	if err != nil {
+		return err
+	}
+	return f.log(draft)
 }
 
 // afterCode keeps what a right code tells: its address is verified, and the meters
