@@ -102,7 +102,7 @@ func (h *handler) accountView(v visit) *accountView {
 		codes := a.Method == events.MethodRecoveryCode
 		c := card{
 			ID: a.ID, Method: a.Method, Name: v.name(a), Created: stamp(a.CreatedAt), Used: stamp(a.LastVerifiedAt),
-			CreatedDay: day(a.CreatedAt), UsedDay: day(a.LastVerifiedAt),
+			CreatedDay: v.words.day(a.CreatedAt), UsedDay: v.words.day(a.LastVerifiedAt),
 			Default: a.ID == preferred && len(v.account.Authenticators) > 1, Preferable: a.ID != preferred && !codes,
 			Renewable: codes, Manageable: !codes,
 		}
@@ -167,7 +167,7 @@ func (h *handler) warnings(v visit, removed events.AuthenticatorID) []string {
 	if len(left) == 0 {
 		out = append(out, v.words.say("warn.last"))
 	} else {
-		out = append(out, v.words.say("warn.left", "{left}", strings.Join(left, ", ")))
+		out = append(out, v.words.say("warn.left", "{left}", strings.Join(left, v.words.Comma)))
 	}
 	if passkey {
 		out = append(out, v.words.say("warn.provider"))
@@ -200,9 +200,9 @@ func stamp(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-func day(t time.Time) string {
+func (w words) day(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.UTC().Format(time.DateOnly)
+	return t.UTC().Format(w.Date)
 }

@@ -92,10 +92,14 @@ function here() {
   return load(".");
 }
 
+// Dates are written as the reader's own region has them. A page in another language
+// than the browser's keeps to the language.
+export const locale = (navigator.languages ?? []).find((tag) => tag.split("-")[0] === page.lang) ?? page.lang;
+
 const clock = (until) => {
   const at = new Date(until);
   const today = at.toDateString() === new Date().toDateString();
-  return new Intl.DateTimeFormat(page.lang, { timeStyle: "short", ...(today ? {} : { dateStyle: "medium" }) }).format(at);
+  return new Intl.DateTimeFormat(locale, { numberingSystem: "latn", timeStyle: "short", ...(today ? {} : { dateStyle: "medium" }) }).format(at);
 };
 
 // Says in a section that it did not work out.
