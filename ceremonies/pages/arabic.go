@@ -4,7 +4,7 @@ package pages
 // on their devices.
 func arabic() texts {
 	return texts{
-		"title": "تأكيد هويتك – {brand}",
+		"title": "{heading} – {brand}",
 
 		"ask.title":  "أكّد أنك أنت",
 		"ask.asks":   "يطلب منك {brand} الموافقة على:",

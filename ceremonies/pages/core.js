@@ -67,6 +67,7 @@ export function show(name, title) {
   for (const section of $$("main > section")) section.hidden = section.id !== name;
   const heading = $("h1", $("#" + name));
   if (title) heading.textContent = fill(title);
+  document.title = fill("title", { heading: heading.textContent });
   heading.focus();
   if (name === "done" && (page.back || launched)) setTimeout(leave, 1200);
 }
@@ -115,7 +116,7 @@ export function say(section, key, { challenge, until, field } = {}) {
   problem.hidden = false;
   if (field) {
     field.setAttribute("aria-invalid", "true");
-    field.setAttribute("aria-describedby", problem.id);
+    field.setAttribute("aria-describedby", [problem.id, field.dataset.hint].filter(Boolean).join(" "));
     field.focus();
     field.select();
   } else {
@@ -128,7 +129,8 @@ export function quiet(section) {
   $(".problem", section).hidden = true;
   for (const field of $$("[aria-invalid]", section)) {
     field.removeAttribute("aria-invalid");
-    field.removeAttribute("aria-describedby");
+    if (field.dataset.hint) field.setAttribute("aria-describedby", field.dataset.hint);
+    else field.removeAttribute("aria-describedby");
   }
 }
 

@@ -4,7 +4,7 @@ package pages
 // they get this one.
 func english() texts {
 	return texts{
-		"title": "Confirm it's you – {brand}",
+		"title": "{heading} – {brand}",
 
 		"ask.title":  "Confirm it's you",
 		"ask.asks":   "{brand} asks you to approve:",

@@ -3,7 +3,7 @@ package pages
 // german addresses people formally, as shops and banks do.
 func german() texts {
 	return texts{
-		"title": "Bestätigen Sie, dass Sie es sind – {brand}",
+		"title": "{heading} – {brand}",
 
 		"ask.title":  "Sind Sie es?",
 		"ask.asks":   "{brand} bittet um Ihre Zustimmung:",

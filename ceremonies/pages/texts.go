@@ -177,7 +177,7 @@ func (w words) fill(text string, pairs ...string) string {
 // named here.
 func (w words) forScript(show string) map[string]string {
 	keys := []string{
-		"passkey.waiting", "passkey.follow", "passkey.again", "passkey.more", "enrol.waiting", "code.waiting",
+		"title", "passkey.waiting", "passkey.follow", "passkey.again", "passkey.more", "enrol.waiting", "code.waiting",
 		"email.sent", "email.again", "email.wait", "done.title", "done.ready", "done.already", "codes.copied", "codes.head",
 		"note.unsupported.title", "note.unsupported.text",
 	}

@@ -96,6 +96,23 @@ type data struct {
 // Text is one text for the template.
 func (v view) Text(key string, pairs ...string) (string, error) { return v.words.text(key, pairs...) }
 
+// Heading is what the page is about, for its title: the heading of what it shows.
+func (v view) Heading() string {
+	switch v.Show {
+	case viewAsk:
+		return v.Ask.Title
+	case viewEnrol:
+		return v.words.say(v.Enrol.Text + ".title")
+	case viewApp:
+		return v.words.say("newapp.title")
+	case viewEmail:
+		return v.words.say("newemail.title")
+	case viewNote:
+		return v.words.say("note." + v.Note + ".title")
+	}
+	return v.words.say(v.Show + ".title")
+}
+
 // Proves reports whether the view asks for a proof, or may after a step.
 func (v view) Proves() bool { return v.Ask != nil && len(v.Ask.Ways) > 0 }
 
