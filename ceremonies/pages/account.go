@@ -84,11 +84,7 @@ func (v visit) name(a ceremonies.Authenticator) string {
 
 func (h *handler) accountView(v visit) *accountView {
 	view := &accountView{}
-	// The strongest come first, as they do where a proof is asked for.
-	order := h.rp.Methods()
-	all := slices.SortedStableFunc(slices.Values(v.account.Authenticators), func(a, b ceremonies.Authenticator) int {
-		return slices.Index(order, a.Method) - slices.Index(order, b.Method)
-	})
+	all := h.strongest(v.account.Authenticators)
 	preferred := v.account.Default
 	if _, ok := authenticator(v.account, preferred); !ok && len(all) > 0 {
 		preferred = all[0].ID
@@ -152,11 +148,20 @@ func (h *handler) accountView(v visit) *accountView {
 	return view
 }
 
+// strongest puts the strongest authenticators first, as they are where a proof is
+// asked for.
+func (h *handler) strongest(list []ceremonies.Authenticator) []ceremonies.Authenticator {
+	order := h.rp.Methods()
+	return slices.SortedStableFunc(slices.Values(list), func(a, b ceremonies.Authenticator) int {
+		return slices.Index(order, a.Method) - slices.Index(order, b.Method)
+	})
+}
+
 // warnings say what a removal means: what is left, and what it does not do.
 func (h *handler) warnings(v visit, removed events.AuthenticatorID) []string {
 	var left []string
 	passkey := false
-	for _, a := range h.rp.Changing(v.account, v.action) {
+	for _, a := range h.strongest(h.rp.Changing(v.account, v.action)) {
 		if a.ID != removed {
 			left = append(left, v.name(a))
 		} else {

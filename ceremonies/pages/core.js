@@ -2,7 +2,7 @@
 // the server, and one step at a time.
 
 import { openLaunch } from "./launch.js";
-import { signal, words } from "./webauthn.js";
+import { signal, supported, words } from "./webauthn.js";
 
 export const $ = (selector, within = document) => within.querySelector(selector);
 export const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -107,6 +107,7 @@ const clock = (until) => {
 export function say(section, key, { challenge, until, field } = {}) {
   const problem = $(".problem", section);
   problem.textContent = fill(key, { time: until ? clock(until) : "" });
+  if (key === "say.locked" && $("[data-panel=PASSKEY]", section) && supported()) problem.append(" ", fill("say.keyworks"));
   if (challenge) {
     const reference = document.createElement("small");
     reference.textContent = `${fill("say.reference")} ${challenge.slice(0, 4)}-${challenge.slice(4, 8)}`;
@@ -186,7 +187,7 @@ async function failed(section, label, error, trial) {
     if (reply.show) return next(reply);
     if (trial.again) label.textContent = fill(trial.again);
     failures++;
-    section.classList.add("failed");
+    section.classList.toggle("failed", Boolean(trial.again));
     openWays(section);
     return say(section, reply.say ?? "say.other", {
       until: reply.until, challenge: ["say.other", "say.rejected"].includes(reply.say) && challenge,
@@ -197,8 +198,8 @@ async function failed(section, label, error, trial) {
   if (error.name === "AbortError") return;
   if (trial.creating && error.name === "InvalidStateError") return here(); // it is on this device already: good news
   failures++;
-  section.classList.add("failed");
   const key = words(error, { ...trial, first: failures === 1, took: performance.now() - trial.asked });
+  section.classList.toggle("failed", key !== "say.address");
   label.textContent = fill(key === "say.timeout" ? "passkey.more" : trial.again);
   openWays(section);
   say(section, key, { challenge: key === "say.other" && challenge });
@@ -221,7 +222,10 @@ export function unsupported() {
   const note = $("#note");
   $("h1", note).textContent = fill("note.unsupported.title");
   $(".lead", note).textContent = fill("note.unsupported.text");
-  if (page.site) $("[data-browser]", note).replaceWith(Object.assign(browserLink(), { className: "primary" }));
+  if (page.site) {
+    $("[data-browser]", note).replaceWith(Object.assign(browserLink(), { className: "primary" }));
+    $("[data-back]", note).className = "secondary";
+  }
   show("note");
 }
 

@@ -60,6 +60,13 @@ type askView struct {
 	Deny              bool // it can be answered with "I didn't ask for this"
 }
 
+// longText is from which length on, in characters, what is approved is written in
+// smaller letters, so that the button stays in sight on a phone.
+const longText = 90
+
+// Long reports whether Text is long.
+func (a askView) Long() bool { return utf8.RuneCountInString(a.Text) > longText }
+
 // way is one way to prove. Email is where a code would go, masked.
 type way struct {
 	Method events.Method
