@@ -84,11 +84,7 @@ func (v visit) name(a ceremonies.Authenticator) string {
 
 func (h *handler) accountView(v visit) *accountView {
 	view := &accountView{}
-	// The strongest come first, as they do where a proof is asked for.
-	order := h.rp.Methods()
-	all := slices.SortedStableFunc(slices.Values(v.account.Authenticators), func(a, b ceremonies.Authenticator) int {
-		return slices.Index(order, a.Method) - slices.Index(order, b.Method)
-	})
+	all := h.strongest(v.account.Authenticators)
 	preferred := v.account.Default
 	if _, ok := authenticator(v.account, preferred); !ok && len(all) > 0 {
 		preferred = all[0].ID
@@ -102,7 +98,7 @@ func (h *handler) accountView(v visit) *accountView {
 		codes := a.Method == events.MethodRecoveryCode
 		c := card{
 			ID: a.ID, Method: a.Method, Name: v.name(a), Created: stamp(a.CreatedAt), Used: stamp(a.LastVerifiedAt),
-			CreatedDay: day(a.CreatedAt), UsedDay: day(a.LastVerifiedAt),
+			CreatedDay: v.words.day(a.CreatedAt), UsedDay: v.words.day(a.LastVerifiedAt),
 			Default: a.ID == preferred && len(v.account.Authenticators) > 1, Preferable: a.ID != preferred && !codes,
 			Renewable: codes, Manageable: !codes,
 		}
@@ -152,11 +148,20 @@ func (h *handler) accountView(v visit) *accountView {
 	return view
 }
 
+// strongest puts the strongest authenticators first, as they are where a proof is
+// asked for.
+func (h *handler) strongest(list []ceremonies.Authenticator) []ceremonies.Authenticator {
+	order := h.rp.Methods()
+	return slices.SortedStableFunc(slices.Values(list), func(a, b ceremonies.Authenticator) int {
+		return slices.Index(order, a.Method) - slices.Index(order, b.Method)
+	})
+}
+
 // warnings say what a removal means: what is left, and what it does not do.
 func (h *handler) warnings(v visit, removed events.AuthenticatorID) []string {
 	var left []string
 	passkey := false
-	for _, a := range h.rp.Changing(v.account, v.action) {
+	for _, a := range h.strongest(h.rp.Changing(v.account, v.action)) {
 		if a.ID != removed {
 			left = append(left, v.name(a))
 		} else {
@@ -167,7 +172,7 @@ func (h *handler) warnings(v visit, removed events.AuthenticatorID) []string {
 	if len(left) == 0 {
 		out = append(out, v.words.say("warn.last"))
 	} else {
-		out = append(out, v.words.say("warn.left", "{left}", strings.Join(left, ", ")))
+		out = append(out, v.words.say("warn.left", "{left}", strings.Join(left, v.words.Comma)))
 	}
 	if passkey {
 		out = append(out, v.words.say("warn.provider"))
@@ -200,9 +205,9 @@ func stamp(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-func day(t time.Time) string {
+func (w words) day(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.UTC().Format(time.DateOnly)
+	return t.UTC().Format(w.Date)
 }

@@ -1,6 +1,6 @@
 // The account page: names, the default, and what password managers are told.
 
-import { attempt, next, page, post } from "./core.js";
+import { attempt, locale, next, page, post } from "./core.js";
 import { signal, supported } from "./webauthn.js";
 
 export function openAccount(section) {
@@ -18,7 +18,7 @@ export function openAccount(section) {
   for (const menu of menus) {
     menu.addEventListener("toggle", () => { if (menu.open) for (const other of menus) if (other !== menu) other.open = false; });
   }
-  const day = new Intl.DateTimeFormat(page.lang, { dateStyle: "medium" });
+  const day = new Intl.DateTimeFormat(locale, { numberingSystem: "latn", dateStyle: "medium" });
   for (const time of section.querySelectorAll("time")) time.textContent = day.format(new Date(time.dateTime));
   if (!supported()) return;
   const { rpId, userId, name, displayName, accepted } = page.signals;

@@ -43,7 +43,8 @@ export function openApp(section) {
 
 export function openEmail(section) {
   const [address, code] = $$("form", section);
-  const begin = () => post("email/begin", { email: page.subject });
+  // The person has just typed the address: whole, it shows what was mistyped.
+  const begin = async () => ({ ...await post("email/begin", { email: page.subject }), to: page.subject });
   const sending = openSending($(".codes", section), begin);
   address.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -2,7 +2,7 @@
 // the server, and one step at a time.
 
 import { openLaunch } from "./launch.js";
-import { signal, words } from "./webauthn.js";
+import { signal, supported, words } from "./webauthn.js";
 
 export const $ = (selector, within = document) => within.querySelector(selector);
 export const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -67,6 +67,7 @@ export function show(name, title) {
   for (const section of $$("main > section")) section.hidden = section.id !== name;
   const heading = $("h1", $("#" + name));
   if (title) heading.textContent = fill(title);
+  document.title = fill("title", { heading: heading.textContent });
   heading.focus();
   if (name === "done" && (page.back || launched)) setTimeout(leave, 1200);
 }
@@ -92,16 +93,21 @@ function here() {
   return load(".");
 }
 
+// Dates are written as the reader's own region has them. A page in another language
+// than the browser's keeps to the language.
+export const locale = (navigator.languages ?? []).find((tag) => tag.split("-")[0] === page.lang) ?? page.lang;
+
 const clock = (until) => {
   const at = new Date(until);
   const today = at.toDateString() === new Date().toDateString();
-  return new Intl.DateTimeFormat(page.lang, { timeStyle: "short", ...(today ? {} : { dateStyle: "medium" }) }).format(at);
+  return new Intl.DateTimeFormat(locale, { numberingSystem: "latn", timeStyle: "short", ...(today ? {} : { dateStyle: "medium" }) }).format(at);
 };
 
 // Says in a section that it did not work out.
 export function say(section, key, { challenge, until, field } = {}) {
   const problem = $(".problem", section);
   problem.textContent = fill(key, { time: until ? clock(until) : "" });
+  if (key === "say.locked" && $("[data-panel=PASSKEY]", section) && supported()) problem.append(" ", fill("say.keyworks"));
   if (challenge) {
     const reference = document.createElement("small");
     reference.textContent = `${fill("say.reference")} ${challenge.slice(0, 4)}-${challenge.slice(4, 8)}`;
@@ -111,7 +117,7 @@ export function say(section, key, { challenge, until, field } = {}) {
   problem.hidden = false;
   if (field) {
     field.setAttribute("aria-invalid", "true");
-    field.setAttribute("aria-describedby", problem.id);
+    field.setAttribute("aria-describedby", [problem.id, field.dataset.hint].filter(Boolean).join(" "));
     field.focus();
     field.select();
   } else {
@@ -124,7 +130,8 @@ export function quiet(section) {
   $(".problem", section).hidden = true;
   for (const field of $$("[aria-invalid]", section)) {
     field.removeAttribute("aria-invalid");
-    field.removeAttribute("aria-describedby");
+    if (field.dataset.hint) field.setAttribute("aria-describedby", field.dataset.hint);
+    else field.removeAttribute("aria-describedby");
   }
 }
 
@@ -180,7 +187,7 @@ async function failed(section, label, error, trial) {
     if (reply.show) return next(reply);
     if (trial.again) label.textContent = fill(trial.again);
     failures++;
-    section.classList.add("failed");
+    section.classList.toggle("failed", Boolean(trial.again));
     openWays(section);
     return say(section, reply.say ?? "say.other", {
       until: reply.until, challenge: ["say.other", "say.rejected"].includes(reply.say) && challenge,
@@ -191,8 +198,8 @@ async function failed(section, label, error, trial) {
   if (error.name === "AbortError") return;
   if (trial.creating && error.name === "InvalidStateError") return here(); // it is on this device already: good news
   failures++;
-  section.classList.add("failed");
   const key = words(error, { ...trial, first: failures === 1, took: performance.now() - trial.asked });
+  section.classList.toggle("failed", key !== "say.address");
   label.textContent = fill(key === "say.timeout" ? "passkey.more" : trial.again);
   openWays(section);
   say(section, key, { challenge: key === "say.other" && challenge });
@@ -215,7 +222,10 @@ export function unsupported() {
   const note = $("#note");
   $("h1", note).textContent = fill("note.unsupported.title");
   $(".lead", note).textContent = fill("note.unsupported.text");
-  if (page.site) $("[data-browser]", note).replaceWith(Object.assign(browserLink(), { className: "primary" }));
+  if (page.site) {
+    $("[data-browser]", note).replaceWith(Object.assign(browserLink(), { className: "primary" }));
+    $("[data-back]", note).className = "secondary";
+  }
   show("note");
 }
 

@@ -4,7 +4,7 @@ package pages
 // they get this one.
 func english() texts {
 	return texts{
-		"title": "Confirm it's you – {brand}",
+		"title": "{heading} – {brand}",
 
 		"ask.title":  "Confirm it's you",
 		"ask.asks":   "{brand} asks you to approve:",
@@ -103,6 +103,8 @@ func english() texts {
 		"account.title":    "How you confirm it's you",
 		"account.text":     "These ways open your account at {brand}. Remove what you no longer have.",
 		"account.empty":    "You have no way to confirm it's you yet. A passkey is the safest and quickest.",
+		"account.stuck":    "You have no way to confirm it's you yet, and none can be added from here. Go back to {brand}, or ask its support for help.",
+		"account.first":    "Choose one to add",
 		"account.synced":   "Synced",
 		"account.bound":    "This device only",
 		"account.created":  "Added",
@@ -156,7 +158,7 @@ func english() texts {
 		"note.gone.title":        "This request is closed",
 		"note.gone.text":         "There is nothing to confirm here any more. Go back to {brand} and start again if you need to.",
 		"note.denied.title":      "Thank you for telling us",
-		"note.denied.text":       "We stopped this request, signed you out of other requests and told {brand}. What to do next:",
+		"note.denied.text":       "We stopped this request, closed your other open requests and told {brand}. What to do next:",
 		"note.tries.title":       "Let's stop here",
 		"note.tries.text":        "That didn't work several times, so we closed this request to keep your account safe. Go back to {brand} to start again, or ask its support for help.",
 		"note.failed.title":      "This request is closed",
@@ -191,7 +193,8 @@ func english() texts {
 		"say.codeused":    "That code was used already. Wait for the next one.",
 		"say.codeshape":   "That doesn't look like a complete code. Check it and try again.",
 		"say.codeover":    "That code has run out. Ask for a new one.",
-		"say.locked":      "Too many codes were wrong. Codes work again at {time}. Passkeys work all the time.",
+		"say.locked":      "Too many codes were wrong. Codes work again at {time}.",
+		"say.keyworks":    "Your passkey still works.",
 		"say.sends":       "We've sent as many codes as we can for now. You can ask for another one at {time}.",
 		"say.unsent":      "We couldn't send the code. Try again, or use another way.",
 		"say.email":       "That doesn't look like an e-mail address. Check it and try again.",

@@ -12,7 +12,7 @@ export function openAsk(section, done = next) {
   function choose(method, moved) {
     for (const panel of panels) panel.hidden = panel.dataset.panel !== method;
     for (const choice of choices) choice.parentElement.hidden = choice.dataset.way === method;
-    $(".ways", section).hidden = choices.filter((choice) => !choice.parentElement.hidden).length === 0;
+    $(".ways", section).hidden = choices.every((choice) => !choice.isConnected || choice.parentElement.hidden);
     if (moved) {
       stop();
       quiet(section);

@@ -24,6 +24,8 @@ type texts map[string]string
 type language struct {
 	Tag   string // BCP 47
 	Dir   string // ltr or rtl
+	Date  string // layout of a day
+	Comma string // between the parts of a list
 	texts texts
 }
 
@@ -37,9 +39,9 @@ const (
 // languages are the tables that there are, with an application's own words.
 func languages(own map[string]map[string]string) (map[string]language, error) {
 	all := map[string]language{
-		English: {English, "ltr", english()},
-		German:  {German, "ltr", german()},
-		Arabic:  {Arabic, "rtl", arabic()},
+		English: {English, "ltr", "2 Jan 2006", ", ", english()},
+		German:  {German, "ltr", "02.01.2006", ", ", german()},
+		Arabic:  {Arabic, "rtl", "2006/01/02", "، ", arabic()},
 	}
 	var problems []error
 	for _, tag := range slices.Sorted(maps.Keys(own)) {
@@ -175,7 +177,7 @@ func (w words) fill(text string, pairs ...string) string {
 // named here.
 func (w words) forScript(show string) map[string]string {
 	keys := []string{
-		"passkey.waiting", "passkey.follow", "passkey.again", "passkey.more", "enrol.waiting", "code.waiting",
+		"title", "passkey.waiting", "passkey.follow", "passkey.again", "passkey.more", "enrol.waiting", "code.waiting",
 		"email.sent", "email.again", "email.wait", "done.title", "done.ready", "done.already", "codes.copied", "codes.head",
 		"note.unsupported.title", "note.unsupported.text",
 	}

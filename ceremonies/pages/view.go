@@ -60,6 +60,13 @@ type askView struct {
 	Deny              bool // it can be answered with "I didn't ask for this"
 }
 
+// longText is from which length on, in characters, what is approved is written in
+// smaller letters, so that the button stays in sight on a phone.
+const longText = 90
+
+// Long reports whether Text is long.
+func (a askView) Long() bool { return utf8.RuneCountInString(a.Text) > longText }
+
 // way is one way to prove. Email is where a code would go, masked.
 type way struct {
 	Method events.Method
@@ -95,6 +102,23 @@ type data struct {
 
 // Text is one text for the template.
 func (v view) Text(key string, pairs ...string) (string, error) { return v.words.text(key, pairs...) }
+
+// Heading is what the page is about, for its title: the heading of what it shows.
+func (v view) Heading() string {
+	switch v.Show {
+	case viewAsk:
+		return v.Ask.Title
+	case viewEnrol:
+		return v.words.say(v.Enrol.Text + ".title")
+	case viewApp:
+		return v.words.say("newapp.title")
+	case viewEmail:
+		return v.words.say("newemail.title")
+	case viewNote:
+		return v.words.say("note." + v.Note + ".title")
+	}
+	return v.words.say(v.Show + ".title")
+}
 
 // Proves reports whether the view asks for a proof, or may after a step.
 func (v view) Proves() bool { return v.Ask != nil && len(v.Ask.Ways) > 0 }

@@ -454,11 +454,11 @@ func TestNotNowHolds(t *testing.T) {
 
 func TestLanguages(t *testing.T) {
 	tests := map[string]struct{ locale, accept, lang, title string }{
-		"the action's":                   {"de-CH", "ar", "de", "Sind Sie es?"},
-		"the browser's":                  {"fr", "fr, ar;q=0.8, en;q=0.7", "ar", "أكّد أنك أنت"},
-		"the browser's best":             {"", "en;q=0.5,de;q=0.9", "de", "Sind Sie es?"},
+		"the action's":                   {"de-CH", "ar", "de", "Bestätigen Sie, dass Sie es sind"},
+		"the browser's":                  {"fr", "fr, ar;q=0.8, en;q=0.7", "ar", "أكّد هويتك"},
+		"the browser's best":             {"", "en;q=0.5,de;q=0.9", "de", "Bestätigen Sie, dass Sie es sind"},
 		"English":                        {"fr", "fr", "en", "Confirm it's you"},
-		"an underscore and a bad weight": {"", "ar;q=x, DE_at", "de", "Sind Sie es?"},
+		"an underscore and a bad weight": {"", "ar;q=x, DE_at", "de", "Bestätigen Sie, dass Sie es sind"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

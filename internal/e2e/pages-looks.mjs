@@ -147,7 +147,7 @@ run(async () => {
 
   await step("Arabic and German", async () => {
     await v.open(await s.track("lea", { locale: "ar", prompt: "دفع 1250 يورو إلى ماريا" }));
-    await heading("أكّد أنك أنت").waitFor();
+    await heading("أكّد هويتك").waitFor();
     assert.equal(await page.evaluate(() => document.documentElement.dir), "rtl");
     await page.getByText("استخدم طريقة أخرى").click();
     await both("ask-ar");
