@@ -35,7 +35,7 @@ func (rp *RelyingParty) BeginEmail(ctx context.Context, grant Grant, to string, 
 		}
 		return Sent{Challenge: challenge.ID, To: masked(to), Expires: challenge.Expires}, nil
 	}
-	if err := rp.count(ctx, rp.sending(string(account.User), client)); err != nil {
+	if err := rp.count(ctx, rp.sending(account.User, to, client)); err != nil {
 		return Sent{}, err
 	}
 	return rp.send(ctx, challenge, account, s, "", keepCode)

@@ -176,7 +176,7 @@ func (rp *RelyingParty) finishCodeEnrolment(ctx context.Context, grant Grant, me
 		id = pending.ID
 	}
 	challenge, err := rp.store.Attempt(ctx, Attempt{
-		Challenge: Challenge{ID: id, Action: grant.Action}, Meters: rp.guessing(grant.Action.User, client), Tries: math.MaxInt32, At: rp.now(),
+		Challenge: Challenge{ID: id, Action: grant.Action}, Meters: rp.guessing(grant.Action.User, method, client), Tries: math.MaxInt32, At: rp.now(),
 	})
 	if err != nil {
 		return Enrolled{}, fmt.Errorf("take challenge: %w", refusal(err))

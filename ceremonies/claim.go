@@ -52,7 +52,7 @@ func (rp *RelyingParty) RequestCode(ctx context.Context, request CodeRequest, cl
 	if refused != nil {
 		return Challenge{}, refused
 	}
-	if err := rp.count(ctx, rp.sending(rp.mailName(to), client)); err != nil {
+	if err := rp.count(ctx, rp.sending("", to, client)); err != nil {
 		return Challenge{}, err
 	}
 	user := request.Action.User
@@ -94,7 +94,7 @@ func (rp *RelyingParty) CheckCode(ctx context.Context, id events.ChallengeID, co
 	if err := json.Unmarshal(before.Session, &s); err != nil {
 		return "", fmt.Errorf("read session: %w", err)
 	}
-	meters := rp.guessing(events.UserID("mail:"+rp.mailName(s.Email)), client)
+	meters := rp.guessing(events.UserID("mail:"+rp.mailName(s.Email)), events.MethodEmailOTP, client)
 	challenge, err := rp.store.Attempt(ctx, Attempt{Challenge: Challenge{ID: id}, Meters: meters, At: rp.now()})
 	if err != nil {
 		return "", fmt.Errorf("take challenge: %w", refusal(err))
@@ -132,7 +132,7 @@ func (rp *RelyingParty) Claim(ctx context.Context, id events.ChallengeID, user e
 		refused.user = s.User
 		return Proof{}, rp.fail(ctx, challenge, client, refused)
 	}
-	return rp.complete(ctx, challenge, Account{User: user}, client, track, false, func(time.Time) (evidence, error) {
+	return rp.complete(ctx, challenge, Account{User: user}, client, track, answered{method: events.MethodEmailOTP}, func(time.Time) (evidence, error) {
 		return evidence{authenticator: Authenticator{User: user, Method: events.MethodEmailOTP, Email: s.Email}}, nil
 	})
 }

@@ -58,7 +58,7 @@ func (rp *RelyingParty) SendCode(ctx context.Context, grant Grant, ask Ask, clie
 	if err != nil {
 		return Sent{}, err
 	}
-	if err := rp.count(ctx, rp.sending(string(account.User), client)); err != nil {
+	if err := rp.count(ctx, rp.sending(account.User, address, client)); err != nil {
 		return Sent{}, err
 	}
 	challenge, err := rp.challenge(Authentication, events.MethodEmailOTP, action, ask.about(action), rp.codeTTL)
@@ -117,7 +117,7 @@ func (rp *RelyingParty) addressFor(ctx context.Context, grant Grant, ask *Ask) (
 // MustEnrolFirst reports whether an open action waits for its person to enrol: with
 // a code to the address that the backend supplied, and then a passkey.
 func (rp *RelyingParty) MustEnrolFirst(account Account, action Action) bool {
-	return action.EnrolFirst && action.State == events.StateChallengeRequired && len(account.Authenticators) == 0 && !account.Outlived(action)
+	return action.EnrolFirst && action.State == events.StateChallengeRequired && len(account.usable()) == 0 && !account.Outlived(action)
 }
 
 // send begins a ceremony by a code and hands the mail over. When that fails the
@@ -194,7 +194,7 @@ func (rp *RelyingParty) FinishCode(ctx context.Context, grant Grant, ask Ask, id
 	if refused != nil {
 		return Proof{}, refused
 	}
-	attempt := Attempt{Meters: rp.guessing(account.User, client), Tries: rp.tries, At: rp.now()}
+	attempt := Attempt{Meters: rp.guessing(account.User, ask.Method, client), Tries: rp.tries, At: rp.now()}
 	if ask.Method == events.MethodEmailOTP {
 		attempt.Challenge, err = rp.sent(ctx, grant, Authentication, id)
 	} else {

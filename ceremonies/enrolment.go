@@ -78,7 +78,7 @@ func (rp *RelyingParty) MayEnrol(grant Grant, account Account, action Action, me
 	if action.State == events.StateChallengeRequired {
 		return refuse(CodeInvalidRequest, ReasonProofMissing, nil)
 	}
-	if len(account.Authenticators) == 0 {
+	if len(account.usable()) == 0 {
 		return nil
 	}
 	if !hasScope(action.Scope, ScopeAdd) {
@@ -240,15 +240,19 @@ func (rp *RelyingParty) finishEnrolment(ctx context.Context, grant Grant, id eve
 func (rp *RelyingParty) enrol(ctx context.Context, grant Grant, account Account, action Action, challenge Challenge, authenticator Authenticator, client Client) (Enrolled, error) {
 	now := rp.now()
 	outcome := Outcome{
-		Challenge: challenge, New: &authenticator, OnlyFirst: len(account.Authenticators) == 0, At: now, Tries: math.MaxInt32,
+		Challenge: challenge, New: &authenticator, OnlyFirst: len(account.usable()) == 0, At: now, Tries: math.MaxInt32,
 		Counted: challenge.Method != events.MethodPasskey && challenge.Method != events.MethodSecurityKey,
 	}
 	if outcome.Counted {
-		outcome.Meters = rp.guessing(account.User, client)
+		outcome.Meters = rp.guessing(account.User, challenge.Method, client)
 	}
 	enrolled := Enrolled{Action: grant.Action}
 	if rp.permitted(grant, authenticator.Method, first(authenticator.Email, string(authenticator.Method))) {
 		outcome.Permit, outcome.PermitExpires = grant.Permit.ID, grant.Permit.Expires
+	} else if !outcome.OnlyFirst {
+		// The action was tracked for this, and its proof allows it once as well.
+		outcome.Permit = "action:" + base64URL(rp.vault.hash("enrolment", string(action.User), action.Code, action.Key)[:16])
+		outcome.PermitExpires = action.ProvenAt.Add(EnrolmentWindow)
 	}
 	if grant.Use == UsePage && outcome.OnlyFirst && rp.Offers(events.MethodRecoveryCode) {
 		// Whoever loses their first and only way needs another, so they come with it.

@@ -24,11 +24,17 @@ type Limits struct {
 	// within AddressWindow: a right code does not begin it anew.
 	WrongPerAddress int
 	AddressWindow   time.Duration
-	// Sent is how many codes may be sent to one user within SendWindow, and to the
-	// people behind one address SentPerAddress.
-	Sent, SentPerAddress int
-	SendWindow           time.Duration
+	// Sent is how many codes may be sent to one user within SendWindow, and as many to
+	// one address of mail, whoever asks; to the people behind one network SentPerAddress;
+	// and to one address of mail SentPerDay.
+	Sent, SentPerAddress, SentPerDay int
+	SendWindow                       time.Duration
 }
+
+// recoveryFactor is how many times as many recovery codes may be wrong as others. 80
+// bits need no guard against guessing; what is bounded is the work. So nobody who
+// holds a session can keep a person from the way back in.
+const recoveryFactor = 100
 
 // DefaultLimits leave 70 guesses on the first day and 20 on each that follows. An app
 // has three right codes of six digits at a time: that is one chance in about 5,000,
@@ -36,34 +42,48 @@ type Limits struct {
 var DefaultLimits = Limits{
 	Wrong: 10, Window: 24 * time.Hour, Lock: 15 * time.Minute,
 	WrongPerAddress: 100, AddressWindow: 15 * time.Minute,
-	Sent: 6, SentPerAddress: 60, SendWindow: 10 * time.Minute,
+	Sent: 6, SentPerAddress: 60, SentPerDay: 50, SendWindow: 10 * time.Minute,
 }
 
 func (l Limits) check() error {
-	if l.Wrong < 1 || l.Window <= 0 || l.Lock <= 0 || l.WrongPerAddress < 1 || l.AddressWindow <= 0 || l.Sent < 1 || l.SentPerAddress < 1 || l.SendWindow <= 0 {
+	if l.Wrong < 1 || l.Window <= 0 || l.Lock <= 0 || l.WrongPerAddress < 1 || l.AddressWindow <= 0 || l.Sent < 1 || l.SentPerAddress < 1 || l.SentPerDay < 1 || l.SendWindow <= 0 {
 		return errors.New("relying party: every limit must be at least 1, and every time positive")
 	}
 	return nil
 }
 
-// guessing are the meters of an answer. A right one begins the user's anew. Behind an
-// address may be others, whose guesses must not be forgiven.
-func (rp *RelyingParty) guessing(user events.UserID, client Client) []Meter {
-	l := rp.limits
-	meters := []Meter{{Name: "wrong:user:" + string(user), Most: l.Wrong, Window: l.Window, Lock: l.Lock}}
+// guessing are the meters of an answer by a method. A right one begins the user's
+// anew. Behind an address may be others, whose guesses must not be forgiven.
+// Recovery codes have meters of their own: wrong codes of another kind do not lock
+// them.
+func (rp *RelyingParty) guessing(user events.UserID, method events.Method, client Client) []Meter {
+	l, kind, factor := rp.limits, "wrong", 1
+	if method == events.MethodRecoveryCode {
+		kind, factor = "recovery", recoveryFactor
+	}
+	meters := []Meter{{Name: kind + ":user:" + string(user), Most: factor * l.Wrong, Window: l.Window, Lock: l.Lock, Flat: factor > 1}}
 	if name := rp.addressName(client.Address); name != "" {
-		meters = append(meters, Meter{Name: "wrong:address:" + name, Most: l.WrongPerAddress, Window: l.AddressWindow, Lock: l.Lock, Shared: true})
+		meters = append(meters, Meter{
+			Name: kind + ":address:" + name, Most: factor * l.WrongPerAddress, Window: l.AddressWindow, Lock: l.Lock, Flat: true, Shared: true,
+		})
 	}
 	return meters
 }
 
-// sending are the meters of a code that is sent, to a user or for nobody yet to an
-// address of mail.
-func (rp *RelyingParty) sending(whom string, client Client) []Meter {
+// sending are the meters of a code that is sent to an address of mail, for a user
+// or for nobody yet.
+func (rp *RelyingParty) sending(user events.UserID, to string, client Client) []Meter {
 	l := rp.limits
-	meters := []Meter{{Name: "sent:user:" + whom, Most: l.Sent, Window: l.SendWindow, Lock: l.SendWindow}}
+	mail := rp.mailName(to)
+	meters := []Meter{
+		{Name: "sent:mail:" + mail, Most: l.Sent, Window: l.SendWindow, Lock: l.SendWindow, Flat: true},
+		{Name: "sent:day:" + mail, Most: l.SentPerDay, Window: 24 * time.Hour, Lock: 12 * time.Hour, Flat: true},
+	}
+	if user != "" {
+		meters = append(meters, Meter{Name: "sent:user:" + string(user), Most: l.Sent, Window: l.SendWindow, Lock: l.SendWindow, Flat: true})
+	}
 	if name := rp.addressName(client.Address); name != "" {
-		meters = append(meters, Meter{Name: "sent:address:" + name, Most: l.SentPerAddress, Window: l.SendWindow, Lock: l.SendWindow})
+		meters = append(meters, Meter{Name: "sent:address:" + name, Most: l.SentPerAddress, Window: l.SendWindow, Lock: l.SendWindow, Flat: true})
 	}
 	return meters
 }

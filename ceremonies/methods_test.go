@@ -56,7 +56,7 @@ func app(t *testing.T, w *ceremonytest.World, user events.UserID, d *ceremonytes
 // mailed has codes sent to a person with a passkey.
 func mailed(t *testing.T, w *ceremonytest.World, user events.UserID, d *ceremonytest.Device) {
 	t.Helper()
-	const to = "anna@example.org"
+	to := string(user) + "@example.org"
 	grant := permit(t, w, w.Track(user, events.StateAllow, ""), d, ceremonies.ForEmail, to)
 	sent, err := w.RP.BeginEmail(t.Context(), grant, to, false, ceremonies.Client{})
 	if err != nil {

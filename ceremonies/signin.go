@@ -1,6 +1,7 @@
 package ceremonies
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -90,28 +91,42 @@ func (rp *RelyingParty) FinishSignIn(ctx context.Context, id events.ChallengeID,
 		refused.user = owner
 		return Proof{}, rp.fail(ctx, challenge, client, refused)
 	}
-	action := challenge.Action
-	action.User = owner
-	if _, err := rp.store.Action(ctx, action); !errors.Is(err, ErrNoAction) {
-		if err != nil {
-			return Proof{}, fmt.Errorf("read action: %w", err)
+	answered := answered{userVerified: answer.Response.AuthenticatorData.Flags.HasUserVerified()}
+	for _, a := range account.Authenticators {
+		if bytes.Equal(a.CredentialID, answer.RawID) {
+			answered.method = a.Method
 		}
-		refused := refuse(CodeInvalidRequest, ReasonActionNotOpen, errTrackedBefore)
-		refused.user = owner
-		return Proof{}, rp.fail(ctx, challenge, client, refused)
 	}
-	return rp.complete(ctx, challenge, account, client, track, answer.Response.AuthenticatorData.Flags.HasUserVerified(), func(now time.Time) (evidence, error) {
+	return rp.complete(ctx, challenge, account, client, track, answered, func(now time.Time) (evidence, error) {
 		return rp.assertionEvidence(account, challenge, answer, verified, now)
 	})
 }
 
+// answered is what proved a ceremony that was begun for nobody.
+type answered struct {
+	method       events.Method
+	userVerified bool // of a passkey or a security key
+}
+
+// signs reports whether a method signs its answers.
+func signs(m events.Method) bool { return m == events.MethodPasskey || m == events.MethodSecurityKey }
+
 // complete has the action of a challenge that was begun for nobody tracked for a
 // person, and completes it with what was proven. Who it is, and so what the action
-// asks of a passkey, is known only now: userVerified says whether the answer has it.
-func (rp *RelyingParty) complete(ctx context.Context, challenge Challenge, account Account, client Client, track Track, userVerified bool,
+// asks for, is known only now. An action that is there already is not completed:
+// what was proven was asked for before anybody knew of it.
+func (rp *RelyingParty) complete(ctx context.Context, challenge Challenge, account Account, client Client, track Track, by answered,
 	collect func(time.Time) (evidence, error),
 ) (Proof, error) {
 	id := events.ActionID{User: account.User, Code: challenge.Action.Code, Key: challenge.Action.Key}
+	if _, err := rp.store.Action(ctx, id); !errors.Is(err, ErrNoAction) {
+		if err != nil {
+			return Proof{}, fmt.Errorf("read action: %w", err)
+		}
+		refused := refuse(CodeInvalidRequest, ReasonActionNotOpen, errTrackedBefore)
+		refused.user = account.User
+		return Proof{}, rp.fail(ctx, challenge, client, refused)
+	}
 	if err := track(ctx, id); err != nil {
 		return Proof{}, fmt.Errorf("track sign-in: %w", err)
 	}
@@ -128,9 +143,9 @@ func (rp *RelyingParty) complete(ctx context.Context, challenge Challenge, accou
 	switch {
 	case action.State != events.StateChallengeRequired || account.Outlived(action):
 		refused = refuse(CodeInvalidRequest, ReasonActionNotOpen, nil)
-	case !action.accepts(challenge.Method):
+	case !rp.Offers(by.method) || !action.accepts(by.method):
 		refused = refuse(CodeInvalidRequest, ReasonMethodRefused, nil)
-	case !userVerified && challenge.Method == events.MethodPasskey && rp.verificationFor(action, challenge.Method) == protocol.VerificationRequired:
+	case signs(by.method) && !by.userVerified && rp.verificationFor(action, by.method) == protocol.VerificationRequired:
 		refused = refuse(CodeInvalidCredential, ReasonUserNotVerified, nil)
 	}
 	if refused == nil {

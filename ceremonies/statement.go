@@ -90,10 +90,10 @@ func (a Action) Shown() string {
 // visible is a character as it may stand in a text that people approve.
 func visible(r rune) rune {
 	switch {
-	case unicode.IsControl(r):
+	case unicode.IsControl(r), r == 0x2028, r == 0x2029: // and the separators of lines and paragraphs
 		return ' '
-	case r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
-		return -1
+	case r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0x200b, r == 0x2060, r == 0xfeff, r >= 0xe0000 && r <= 0xe007f:
+		return -1 // what turns the direction, or cannot be seen at all
 	}
 	return r
 }

@@ -239,6 +239,7 @@ type Meter struct {
 	Most   int           // that are allowed in a window; the next one locks
 	Window time.Duration // from the first one that counts
 	Lock   time.Duration // of the first lock; each that follows within a window is twice as long, up to MaxLock
+	Flat   bool          // no lock is longer than the first: what somebody else can bring about must not last
 	// Shared says that others count in it too. A right answer takes back only its own
 	// count then; the meter of one alone it begins anew.
 	Shared bool

@@ -199,7 +199,7 @@ func (w *World) Track(user events.UserID, state events.ActionState, scope string
 		change(&recording)
 	}
 	id = recording.Decision.ActionID
-	recording.Event, err = events.NewDraft(&events.ActionTracked{ActionID: id, State: state, Outcome: "CHALLENGE", Reason: string(recording.Decision.Reason), Enrolled: profile.Enrolled(), Allowed: recording.Decision.Allowed}, nil, w.Clock.Now())
+	recording.Event, err = events.NewDraft(&events.ActionTracked{ActionID: id, State: state, Outcome: "CHALLENGE", Reason: string(recording.Decision.Reason), Enrolled: profile.Enrolled(), Allowed: recording.Decision.Allowed, UserVerification: recording.Decision.UserVerification}, nil, w.Clock.Now())
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -320,9 +320,15 @@ func (w *World) Last(id events.ActionID) *events.Ceremony {
 }
 
 // SignIn is a ceremonies.Track: it records the action as one that waits for a proof.
-func (w *World) SignIn(_ context.Context, id events.ActionID) error {
-	w.Track(id.User, events.StateChallengeRequired, "", func(r *engine.Recording) {
-		r.Action.ActionID, r.Decision.ActionID = id, id
-	})
-	return nil
+func (w *World) SignIn(ctx context.Context, id events.ActionID) error {
+	return w.SignInWith()(ctx, id)
+}
+
+// SignInWith is SignIn with changes to what is recorded.
+func (w *World) SignInWith(changes ...func(*engine.Recording)) ceremonies.Track {
+	return func(_ context.Context, id events.ActionID) error {
+		name := func(r *engine.Recording) { r.Action.ActionID, r.Decision.ActionID = id, id }
+		w.Track(id.User, events.StateChallengeRequired, "", append([]func(*engine.Recording){name}, changes...)...)
+		return nil
+	}
 }

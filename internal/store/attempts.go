@@ -137,7 +137,10 @@ func countOne(t *tx, m ceremonies.Meter, at time.Time) (refusal, err error) {
 	locked = 0
 	if used > int64(m.Most) {
 		lock := ceremonies.MaxLock
-		if locks < 10 { // twice as long each time, without running over
+		switch {
+		case m.Flat:
+			lock = m.Lock
+		case locks < 10: // twice as long each time, without running over
 			lock = min(m.Lock<<locks, ceremonies.MaxLock)
 		}
 		locked, locks, used = micros(at.Add(lock)), locks+1, 0

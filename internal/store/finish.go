@@ -139,8 +139,14 @@ func (f *finish) enrol() (reason string, refusal, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if f.OnlyFirst && len(has) > 0 {
-		return ceremonies.ReasonEnrolledMeanwhile, ceremonies.ErrEnrolledMeanwhile, nil
+	if f.OnlyFirst {
+		var enrolled string // the methods that can prove something
+		if err := f.get("SELECT methods FROM users WHERE id = $1", args{string(f.New.User)}, &enrolled); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return "", nil, err
+		}
+		if enrolled != "" {
+			return ceremonies.ReasonEnrolledMeanwhile, ceremonies.ErrEnrolledMeanwhile, nil
+		}
 	}
 	exists, err := registered(f.tx, *f.New)
 	if err != nil {

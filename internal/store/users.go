@@ -243,7 +243,7 @@ func (s *Store) DeleteUser(ctx context.Context, id events.UserID, by string) err
 			"DELETE FROM authenticators WHERE user_id = $1",
 			"DELETE FROM addresses WHERE user_id = $1",
 			"DELETE FROM recovery_codes WHERE user_id = $1",
-			"DELETE FROM meters WHERE name IN ('wrong:user:' || $1, 'sent:user:' || $1)",
+			"DELETE FROM meters WHERE name IN ('wrong:user:' || $1, 'recovery:user:' || $1, 'sent:user:' || $1)",
 			"DELETE FROM challenges WHERE user_id = $1",
 			`UPDATE actions SET prompt = '', redirect_url = '', device_id = '', locale = '', custom = NULL, digest = '',
 				address = '', latitude = NULL, longitude = NULL WHERE user_id = $1`,
