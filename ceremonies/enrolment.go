@@ -217,7 +217,9 @@ func (rp *RelyingParty) finishEnrolment(ctx context.Context, grant Grant, id eve
 		return Enrolled{}, err
 	}
 	if conditional && challenge.Method == events.MethodPasskey {
-		data.Mediation = protocol.MediationConditional
+		// Nobody was asked, so nobody showed who they are (WebAuthn L3, section 7.1,
+		// step 15). What the passkey proves later is asked for then.
+		data.Mediation, data.UserVerification = protocol.MediationConditional, protocol.VerificationPreferred
 	}
 	credential, refused := rp.verifyAttestation(data, user, answer)
 	if refused != nil {

@@ -85,10 +85,7 @@ func (v visit) name(a ceremonies.Authenticator) string {
 func (h *handler) accountView(v visit) *accountView {
 	view := &accountView{}
 	all := h.strongest(v.account.Authenticators)
-	preferred := v.account.Default
-	if _, ok := authenticator(v.account, preferred); !ok && len(all) > 0 {
-		preferred = all[0].ID
-	}
+	preferred := v.account.Preferred().ID
 	has := map[events.Method]bool{}
 	for _, a := range all {
 		if !h.rp.Offers(a.Method) {

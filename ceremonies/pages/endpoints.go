@@ -278,6 +278,9 @@ func (h *handler) rename(_ http.ResponseWriter, v visit, q question) (reply, err
 	if !h.onAccount(v) {
 		return reply{Show: viewNote, Note: "nothing"}, nil
 	}
+	if h.limit(v.account.User) != nil { // each leaves an event
+		return reply{}, errTooOften
+	}
 	return reply{Go: ".", Said: "said.renamed"}, h.rp.Rename(v.Context(), v.grant, q.ID, q.Name)
 }
 
@@ -285,6 +288,9 @@ func (h *handler) rename(_ http.ResponseWriter, v visit, q question) (reply, err
 func (h *handler) prefer(_ http.ResponseWriter, v visit, q question) (reply, error) {
 	if !h.onAccount(v) {
 		return reply{Show: viewNote, Note: "nothing"}, nil
+	}
+	if h.limit(v.account.User) != nil {
+		return reply{}, errTooOften
 	}
 	return reply{Go: ".", Said: "said.preferred"}, h.rp.Prefer(v.Context(), v.grant, q.ID)
 }
@@ -294,6 +300,9 @@ func (h *handler) later(_ http.ResponseWriter, v visit, _ question) (reply, erro
 	out := reply{Show: viewDone, Title: "done.title"}
 	if redirectTarget(v.action.RedirectURL) != nil {
 		out = reply{Go: "back"}
+	}
+	if h.limit(v.account.User) != nil {
+		return reply{}, errTooOften
 	}
 	return out, h.rp.PutOff(v.Context(), v.grant)
 }

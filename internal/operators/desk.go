@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
@@ -52,9 +53,20 @@ type Config struct {
 // Desk is where operators register, sign in and sign out. It is safe for
 // concurrent use.
 type Desk struct {
-	store Store
-	web   *webauthn.WebAuthn
-	now   func() time.Time
+	store   Store
+	web     *webauthn.WebAuthn
+	origins []string
+	now     func() time.Time
+}
+
+// fromHere refuses an answer of another origin. The library passes over what stands
+// before and behind the host; here the origin is compared as it is (WebAuthn L3,
+// section 13.4.9).
+func (d *Desk) fromHere(client protocol.CollectedClientData) error {
+	if !slices.Contains(d.origins, client.Origin) {
+		return fmt.Errorf("%w: the origin is %q", ErrRefused, client.Origin)
+	}
+	return nil
 }
 
 // New opens a desk. It fails when the configuration is no relying party.
@@ -80,7 +92,7 @@ func New(config Config, store Store) (*Desk, error) {
 	if now == nil {
 		now = time.Now
 	}
-	return &Desk{store: store, web: web, now: now}, nil
+	return &Desk{store: store, web: web, origins: slices.Clone(config.Origins), now: now}, nil
 }
 
 // newSecret makes a secret that is shown once and the hash that is kept.

@@ -189,6 +189,11 @@ func TestAnAnswerProvesOnlyWhatItWasAskedFor(t *testing.T) {
 			_, err := d.signIn(k)
 			return err
 		}},
+		"our origin in capitals, which no browser writes": {want: operators.ErrRefused, do: func(d *desk, k *key) error {
+			k.origin = "https://CONSOLE.example"
+			_, err := d.signIn(k)
+			return err
+		}},
 		"no user verification": {want: operators.ErrRefused, do: func(d *desk, k *key) error {
 			k.authenticator.Options.UserNotVerified = true
 			_, err := d.signIn(k)

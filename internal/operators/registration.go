@@ -71,6 +71,9 @@ func (d *Desk) FinishRegistration(ctx context.Context, ceremony string, answer j
 	if err != nil {
 		return SignedIn{}, refused(err)
 	}
+	if err := d.fromHere(parsed.Response.CollectedClientData); err != nil {
+		return SignedIn{}, err
+	}
 	operator := Operator{ID: rand.Text(), Name: begun.Name, Role: invite.Role, Handle: begun.Handle, CreatedAt: now.UTC()}
 	verified, err := d.web.CreateCredential(party{Operator: operator}, session, parsed)
 	if err != nil {

@@ -43,6 +43,9 @@ func (d *Desk) FinishSignIn(ctx context.Context, ceremony string, answer json.Ra
 	if err != nil {
 		return SignedIn{}, refused(err)
 	}
+	if err := d.fromHere(parsed.Response.CollectedClientData); err != nil {
+		return SignedIn{}, err
+	}
 	var (
 		owner  party
 		stored []Credential
