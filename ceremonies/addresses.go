@@ -33,7 +33,7 @@ func (rp *RelyingParty) BeginEmail(ctx context.Context, grant Grant, to string, 
 		if err := rp.begin(ctx, challenge); err != nil {
 			return Sent{}, err
 		}
-		return Sent{Challenge: challenge.ID, To: masked(to), Expires: challenge.Expires}, nil
+		return Sent{Challenge: challenge.ID, To: Masked(to), Expires: challenge.Expires}, nil
 	}
 	if err := rp.count(ctx, rp.sending(account.User, to, client)); err != nil {
 		return Sent{}, err
@@ -75,7 +75,7 @@ func (rp *RelyingParty) FinishEmail(ctx context.Context, grant Grant, id events.
 			if len(s.Hash) == 0 || !hmac.Equal(s.Hash, rp.vault.hash("code", string(challenge.ID), code)) {
 				return refuse(CodeInvalidCredential, ReasonWrongCode, nil)
 			}
-			a.Name, a.Email = masked(s.Email), s.Email
+			a.Name, a.Email = Masked(s.Email), s.Email
 			return nil
 		})
 }

@@ -137,7 +137,8 @@ func (rp *RelyingParty) Claim(ctx context.Context, id events.ChallengeID, user e
 	})
 }
 
-// CodeInForce is the newest challenge of RequestCode, or of SendCode, with an id.
+// CodeInForce is the challenge of a code that was sent, and where it went. One whose
+// time is over is refused as unknown.
 func (rp *RelyingParty) CodeInForce(ctx context.Context, id events.ChallengeID) (challenge Challenge, email string, err error) {
 	challenge, err = rp.store.Challenge(ctx, id)
 	if err != nil {

@@ -147,7 +147,7 @@ func (rp *RelyingParty) send(ctx context.Context, challenge Challenge, account A
 		rp.log.WarnContext(ctx, "a code could not be sent", "error", err)
 		return Sent{}, refuse(CodeInvalidRequest, ReasonSendFailed, err)
 	}
-	return Sent{Challenge: challenge.ID, To: masked(s.Email), Expires: challenge.Expires}, nil
+	return Sent{Challenge: challenge.ID, To: Masked(s.Email), Expires: challenge.Expires}, nil
 }
 
 // follow makes a challenge the newest one of its action, method and kind, also where
@@ -359,11 +359,11 @@ func address(text string) (string, *RefusedError) {
 	return text, nil
 }
 
-// masked shows an address to who knows it already.
-func masked(address string) string {
+// Masked shows an address of mail to who knows it already: "m…@example.com".
+func Masked(address string) string {
 	at := strings.LastIndexByte(address, '@')
 	if at < 1 {
-		return "…"
+		return ""
 	}
 	_, size := utf8.DecodeRuneInString(address)
 	return address[:size] + "…" + address[at:]

@@ -102,6 +102,11 @@ func New(config Config, store Store, tokens *Tokens) (*RelyingParty, error) {
 	case config.ChallengeTTL < 0 || config.CodeTTL < 0 || config.Tries < 0:
 		return nil, errors.New("relying party: times of challenges and tries cannot be negative")
 	}
+	for _, origin := range config.GuardedOrigins {
+		if !slices.Contains(config.Origins, origin) {
+			return nil, fmt.Errorf("relying party: the guarded origin %q is none of the origins", origin)
+		}
+	}
 	if err := checkOrigins(slices.Concat(config.Origins, config.TopOrigins)); err != nil {
 		return nil, err
 	}

@@ -1,10 +1,14 @@
 // Package ceremonies proves that it is you. It is the relying party: it begins
-// and finishes passkey ceremonies, binds each challenge to one action, and
-// issues the tokens that name what their holder may do.
+// and finishes ceremonies by passkey, security key, authenticator app, e-mailed
+// code and recovery code, binds each challenge to one purpose and one action,
+// issues the tokens that name what their holder may do, and checks receipts of what
+// was signed.
 //
-// Every ceremony goes the same way: Begin stores a challenge and its event,
-// Take claims it once and before anything is verified, Finish writes the
-// outcome, the credential, the action's state and the event in one transaction.
+// Every ceremony goes the same way: Begin stores a challenge and its event, Take
+// claims it once and before anything is verified, Finish writes the outcome, the
+// credential, the action's state and the event in one transaction. An answer by
+// code is taken by Attempt instead, which counts it against the limits in the same
+// step; what a backend claims is taken once more by Claim.
 //
 // In the trail every ceremony of a person that began ends exactly once: succeeded,
 // failed, or abandoned, which is also how those end that were open when the person

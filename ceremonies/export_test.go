@@ -4,6 +4,5 @@ package ceremonies
 var (
 	Normal    = normal
 	Address   = address
-	Masked    = masked
 	ErrorName = errorName
 )

@@ -76,7 +76,7 @@ func (rp *RelyingParty) ImportEmail(user events.UserID, id events.AuthenticatorI
 	if refused != nil {
 		return Authenticator{}, refused
 	}
-	return Authenticator{ID: id, User: user, Method: events.MethodEmailOTP, Name: masked(to), Email: to}, nil
+	return Authenticator{ID: id, User: user, Method: events.MethodEmailOTP, Name: Masked(to), Email: to}, nil
 }
 
 // UserVerification is what passkeys, or security keys, are asked for where neither the

@@ -37,7 +37,8 @@ type Proof struct {
 
 // Ask is what a proof is asked for.
 type Ask struct {
-	// Method is PASSKEY, or SECURITY_KEY for those alone; "" lets either answer.
+	// Method is the method that is to answer. BeginStepUp takes PASSKEY, SECURITY_KEY
+	// or "", which lets either answer; FinishCode one of those by code.
 	Method events.Method
 	// Purpose is ForAction, or one of those that change how a person can prove
 	// themselves; "" means ForAction.
@@ -65,7 +66,8 @@ func (ask Ask) about(action Action) about {
 // candidates are the authenticators that may answer a question now, or why none
 // may. It refuses an action that does not wait for a challenge, and one that was
 // decided while the person had none of the authenticators of today: one that came
-// later cannot vouch for it. A change may be proven by every authenticator.
+// later cannot vouch for it. A change may be proven by every authenticator of a
+// method that is offered here and that the action accepts.
 func (rp *RelyingParty) candidates(account Account, action Action, purpose Purpose) ([]Authenticator, *RefusedError) {
 	if purpose.changes() {
 		if action.blocked() {

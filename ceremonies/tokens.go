@@ -18,8 +18,8 @@ import (
 // protocol's default (CONTRACT 7).
 const TokenTTL = 10 * time.Minute
 
-// MinKeyBytes is the shortest secret that signs tokens: the output of the hash
-// (RFC 7518, section 3.2).
+// MinKeyBytes is the shortest secret that signs tokens, the output of the hash (RFC
+// 7518, section 3.2), and that keys of codes are made of.
 const MinKeyBytes = 32
 
 // Errors of Tokens.Verify. ErrTokenExpired means that everything but the time is

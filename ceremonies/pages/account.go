@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"encoding/base64"
 	"net/http"
 	"slices"
@@ -54,20 +55,15 @@ type signals struct {
 func (h *handler) signals(account ceremonies.Account) *signals {
 	s := &signals{
 		RelyingParty: h.rp.ID(), User: base64.RawURLEncoding.EncodeToString(account.Handle), Accepted: []string{},
-		Name: firstOf(account.Username, account.Email, string(account.User)),
+		Name: cmp.Or(account.Username, account.Email, string(account.User)),
 	}
-	s.DisplayName = firstOf(account.DisplayName, s.Name)
+	s.DisplayName = cmp.Or(account.DisplayName, s.Name)
 	for _, a := range account.Authenticators {
 		if len(a.CredentialID) > 0 {
 			s.Accepted = append(s.Accepted, base64.RawURLEncoding.EncodeToString(a.CredentialID))
 		}
 	}
 	return s
-}
-
-func firstOf(texts ...string) string {
-	i := slices.IndexFunc(texts, func(text string) bool { return text != "" })
-	return texts[max(i, 0)]
 }
 
 // name is what to call an authenticator: the person's own word for it, or the

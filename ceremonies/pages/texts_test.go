@@ -70,8 +70,8 @@ func TestLanguagesSayTheSame(t *testing.T) {
 	}
 }
 
-// TestEveryTextIsUsed reads the templates, the scripts and the program for keys.
-func TestEveryTextIsUsed(t *testing.T) {
+// TestEveryKeyHasAText reads the templates, the scripts and the program for keys.
+func TestEveryKeyHasAText(t *testing.T) {
 	entries, err := files.ReadDir(".")
 	if err != nil {
 		t.Fatal(err)

@@ -276,7 +276,7 @@ func (h *handler) askView(v visit) *askView {
 	if h.rp.MustEnrolFirst(v.account, v.action) {
 		view.Title, view.For = v.words.say("first.title"), changePasskey
 		view.Warnings = []string{v.words.say("first.lead")}
-		view.Ways = []way{{events.MethodEmailOTP, masked(v.account.Email)}}
+		view.Ways = []way{{events.MethodEmailOTP, ceremonies.Masked(v.account.Email)}}
 		return view
 	}
 	view.Ways = h.ways(v.account, h.rp.Vouching(v.account, v.action))
@@ -292,7 +292,7 @@ func (h *handler) ways(account ceremonies.Account, of []ceremonies.Authenticator
 		if i < 0 {
 			continue
 		}
-		w := way{Method: method, Email: masked(of[i].Email)}
+		w := way{Method: method, Email: ceremonies.Masked(of[i].Email)}
 		if preferred, ok := authenticator(account, account.Default); ok && preferred.Method == method {
 			found = slices.Insert(found, 0, w)
 		} else {
@@ -438,16 +438,6 @@ func who(account ceremonies.Account) string {
 		}
 	}
 	return ""
-}
-
-// masked shows an address to who knows it already.
-func masked(address string) string {
-	at := strings.LastIndexByte(address, '@')
-	if at < 1 {
-		return ""
-	}
-	_, size := utf8.DecodeRuneInString(address)
-	return address[:size] + "…" + address[at:]
 }
 
 // initial is the first letter of the brand, for its mark.
