@@ -132,12 +132,14 @@ func TestOneOfManyAnswersProves(t *testing.T) {
 	}
 }
 
-// The recovery codes of 100 people, ten each, are used 50 times each at once, each time
-// for another action: each code proves once. A person's codes share 50 actions, so that
-// each finds more open ones than the other nine can have proven.
+// The recovery codes of 60 people, ten each, are used 50 times each at once, each time
+// for one of the person's 15 actions: each code proves once. The other nine codes leave
+// at least six of them open. They are 600 and not items, because a refused answer of
+// this kind writes twice, and 1,000 codes take more than half a minute on two cores.
 func TestARecoveryCodeIsUsedOnce(t *testing.T) {
 	w := ceremonytest.New(t, unlimited, func(c *ceremonies.Config) { c.Tries = 1 << 20 })
-	const people, each = items / 10, 10
+	const people, each, open = 60, 10, 15
+	const items = people * each
 	var codes []string
 	for p := range people {
 		user := person(p)
@@ -147,10 +149,10 @@ func TestARecoveryCodeIsUsedOnce(t *testing.T) {
 		}
 		codes = append(codes, made...)
 	}
-	actions := tracked(w, people*callers, func(i int) events.UserID { return person(i / callers) })
+	actions := tracked(w, people*open, func(i int) events.UserID { return person(i / open) })
 	grants := make([]ceremonies.Grant, items*callers)
 	for i := range grants {
-		grants[i] = actions[i/callers/each*callers+i%callers]
+		grants[i] = actions[i/callers/each*open+i%callers%open]
 	}
 	before := end(w)
 	errs := crowd(len(grants), func(i int) error {
@@ -160,7 +162,7 @@ func TestARecoveryCodeIsUsedOnce(t *testing.T) {
 	wantOneEach(t, errs, grants, logAfter(w, before))
 	got := tally(t, errs)
 	used := got[ceremonies.ReasonWrongCode] + got[ceremonies.ReasonCodeUsed] + got[ceremonies.ReasonNoAuthenticator]
-	if used+got[ceremonies.ReasonActionNotOpen] != len(grants)-items || used < got[ceremonies.ReasonActionNotOpen] {
+	if used+got[ceremonies.ReasonActionNotOpen] != len(grants)-items {
 		t.Errorf("answers ended as %v", got)
 	}
 	for p := range people {
@@ -176,10 +178,11 @@ func unlimited(c *ceremonies.Config) {
 	c.Limits.Wrong, c.Limits.WrongPerAddress, c.Limits.Sent, c.Limits.SentPerAddress = 1<<30, 1<<30, 1<<30, 1<<30
 }
 
-// The apps of 1,000 people show one code each for 50 actions at once: the time step
-// proves one of them.
+// The apps of 1,000 people show one code each, which is used 50 times at once for five
+// actions: the time step proves one of them.
 func TestATimeStepIsUsedOnce(t *testing.T) {
-	w := ceremonytest.New(t, unlimited)
+	w := ceremonytest.New(t, unlimited, func(c *ceremonies.Config) { c.Tries = 1 << 20 })
+	const open = 5
 	codes := make([]string, items)
 	for i := range codes {
 		secret := base32.StdEncoding.EncodeToString(fmt.Appendf(nil, "the secret of %05d.", i))
@@ -194,14 +197,20 @@ func TestATimeStepIsUsedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	grants := tracked(w, items*callers, func(i int) events.UserID { return person(i / callers) })
+	actions := tracked(w, items*open, func(i int) events.UserID { return person(i / open) })
+	grants := make([]ceremonies.Grant, items*callers)
+	for i := range grants {
+		grants[i] = actions[i/callers*open+i%open]
+	}
 	before := end(w)
 	errs := crowd(len(grants), func(i int) error {
 		_, err := w.RP.FinishCode(t.Context(), grants[i], ask(events.MethodAuthenticatorApp), "", codes[i/callers], ceremonies.Client{})
 		return err
 	})
 	wantOneEach(t, errs, grants, logAfter(w, before))
-	if got := tally(t, errs); got[""] != items || got[ceremonies.ReasonCodeUsed] != items*(callers-1) {
+	got := tally(t, errs)
+	used, late := got[ceremonies.ReasonCodeUsed], got[ceremonies.ReasonActionNotOpen]
+	if used+late != items*(callers-1) || late > items*(callers/open-1) {
 		t.Errorf("answers ended as %v", got)
 	}
 }
