@@ -52,8 +52,14 @@ func tally(t *testing.T, errs []error) map[string]int {
 // log reads every event of a world.
 func log(w *ceremonytest.World) []events.Event {
 	w.Helper()
+	return logAfter(w, events.Position{})
+}
+
+// logAfter reads the events of a world after a position.
+func logAfter(w *ceremonytest.World, after events.Position) []events.Event {
+	w.Helper()
 	var all []events.Event
-	for after := (events.Position{}); ; after = all[len(all)-1].Position {
+	for {
 		run, err := w.Store.EventsAfter(w.Context(), after, 1000)
 		if err != nil {
 			w.Fatal(err)
@@ -62,7 +68,18 @@ func log(w *ceremonytest.World) []events.Event {
 			return all
 		}
 		all = append(all, run...)
+		after = all[len(all)-1].Position
 	}
+}
+
+// end is the position of a world's newest event.
+func end(w *ceremonytest.World) events.Position {
+	w.Helper()
+	all := log(w)
+	if len(all) == 0 {
+		return events.Position{}
+	}
+	return all[len(all)-1].Position
 }
 
 // steps are the ceremony steps of a kind, of the whole log or what is given of it.

@@ -91,8 +91,9 @@ func startMethods(t *testing.T, change ...func(*api.Config)) *world {
 
 // world is a whole server with its real parts: SQLite, engine, relying party.
 type world struct {
-	t     *testing.T
+	t     testing.TB
 	url   string
+	serve http.Handler // the same without a network
 	store *store.Store
 	party *ceremonies.RelyingParty
 	rules *ruleset.Keeper
@@ -112,7 +113,7 @@ func start(t *testing.T, change ...func(*api.Config)) *world {
 }
 
 // startWith starts a server whose rule sets are kept in a certain way.
-func startWith(t *testing.T, keep ruleset.Config, change ...func(*api.Config)) *world {
+func startWith(t testing.TB, keep ruleset.Config, change ...func(*api.Config)) *world {
 	t.Helper()
 	w := &world{t: t, now: time.Now().UTC(), mail: &ceremonytest.Mailbox{}}
 	ctx := context.Background()
@@ -161,7 +162,8 @@ func startWith(t *testing.T, keep ruleset.Config, change ...func(*api.Config)) *
 	}
 	server, err := api.New(config)
 	must()
-	listening := httptest.NewServer(server.Handler())
+	w.serve = server.Handler()
+	listening := httptest.NewServer(w.serve)
 	t.Cleanup(listening.Close)
 	w.url = listening.URL
 	w.newEvents() // the rule set's
@@ -225,7 +227,7 @@ func (w *world) wantEvents(kinds ...events.Kind) []events.Event {
 
 // answer is what the server said.
 type answer struct {
-	t      *testing.T
+	t      testing.TB
 	status int
 	header http.Header
 	text   string
@@ -385,7 +387,7 @@ func (d *device) party() virtualwebauthn.RelyingParty {
 }
 
 // create answers creation options.
-func (d *device) create(t *testing.T, options any) json.RawMessage {
+func (d *device) create(t testing.TB, options any) json.RawMessage {
 	t.Helper()
 	text, err := json.Marshal(options)
 	if err != nil {
@@ -400,7 +402,7 @@ func (d *device) create(t *testing.T, options any) json.RawMessage {
 }
 
 // sign answers request options.
-func (d *device) sign(t *testing.T, options any) json.RawMessage {
+func (d *device) sign(t testing.TB, options any) json.RawMessage {
 	t.Helper()
 	text, err := json.Marshal(options)
 	if err != nil {

@@ -41,7 +41,7 @@ type schema struct {
 	Open       bool               `yaml:"additionalProperties"`
 }
 
-func readSpec(t *testing.T) spec {
+func readSpec(t testing.TB) spec {
 	t.Helper()
 	text, err := os.ReadFile("console.yaml")
 	if err != nil {
@@ -140,7 +140,7 @@ func (s spec) check(path string, in *schema, value any) (problems []string) {
 
 // checkDeclared compares an answer of the console API with console.yaml. Every
 // console call of every test goes through here.
-func checkDeclared(t *testing.T, method, path string, a answer) {
+func checkDeclared(t testing.TB, method, path string, a answer) {
 	t.Helper()
 	s := readSpec(t)
 	path, _, _ = strings.Cut(path, "?")
