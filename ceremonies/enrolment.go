@@ -116,6 +116,9 @@ func (rp *RelyingParty) proven(account Account, action Action) *RefusedError {
 // MayEnrol for who may.
 func (rp *RelyingParty) BeginEnrolment(ctx context.Context, grant Grant, options EnrolOptions) (Enrolment, error) {
 	method := cmp.Or(options.Method, events.MethodPasskey)
+	if !signs(method) { // others have a beginning of their own
+		return Enrolment{}, refuse(CodeInvalidRequest, ReasonMethodDisabled, nil)
+	}
 	account, action, err := rp.mayEnrol(ctx, grant, method, string(method))
 	if err != nil {
 		return Enrolment{}, err

@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,8 +114,12 @@ func (rp *RelyingParty) Prefer(ctx context.Context, grant Grant, id events.Authe
 }
 
 func (rp *RelyingParty) changeAuthenticator(ctx context.Context, grant Grant, id events.AuthenticatorID, name *string, preferred bool) error {
-	if _, err := rp.account(ctx, grant); err != nil {
+	account, err := rp.account(ctx, grant)
+	if err != nil {
 		return err
+	}
+	if !slices.ContainsFunc(account.Authenticators, func(a Authenticator) bool { return a.ID == id }) {
+		return refuse(CodeInvalidRequest, ReasonNoAuthenticator, nil)
 	}
 	if err := rp.store.ChangeAuthenticator(ctx, grant.Action.User, id, name, preferred, events.ByPerson); err != nil {
 		return fmt.Errorf("change authenticator: %w", refusal(err))
