@@ -83,11 +83,7 @@ func (ask Ask) shownText(action Action) string {
 
 // addressFor finds where a code for a question may go.
 func (rp *RelyingParty) addressFor(ctx context.Context, grant Grant, ask *Ask) (Account, Action, string, error) {
-	account, err := rp.account(ctx, grant)
-	if err != nil {
-		return Account{}, Action{}, "", err
-	}
-	action, err := rp.action(ctx, grant)
+	account, action, err := rp.parties(ctx, grant)
 	if err != nil {
 		return Account{}, Action{}, "", err
 	}
@@ -179,11 +175,7 @@ func (rp *RelyingParty) FinishCode(ctx context.Context, grant Grant, ask Ask, id
 	}
 	ctx, cancel := lasting(ctx)
 	defer cancel()
-	account, err := rp.account(ctx, grant)
-	if err != nil {
-		return Proof{}, err
-	}
-	action, err := rp.action(ctx, grant)
+	account, action, err := rp.parties(ctx, grant)
 	if err != nil {
 		return Proof{}, err
 	}

@@ -289,11 +289,7 @@ func (rp *RelyingParty) enrol(ctx context.Context, grant Grant, account Account,
 
 // mayEnrol reads what MayEnrol needs and asks it.
 func (rp *RelyingParty) mayEnrol(ctx context.Context, grant Grant, method events.Method, subject string) (Account, Action, error) {
-	account, err := rp.account(ctx, grant)
-	if err != nil {
-		return Account{}, Action{}, err
-	}
-	action, err := rp.action(ctx, grant)
+	account, action, err := rp.parties(ctx, grant)
 	if err != nil {
 		return Account{}, Action{}, err
 	}

@@ -152,6 +152,16 @@ func (rp *RelyingParty) action(ctx context.Context, grant Grant) (Action, error)
 	return action, nil
 }
 
+// parties reads the person and the action of a grant.
+func (rp *RelyingParty) parties(ctx context.Context, grant Grant) (Account, Action, error) {
+	account, err := rp.account(ctx, grant)
+	if err != nil {
+		return Account{}, Action{}, err
+	}
+	action, err := rp.action(ctx, grant)
+	return account, action, err
+}
+
 // Open swaps the one-time token of a challenge link for a page token, which the
 // hosted page keeps in a cookie. A link opens once: the second time is refused
 // with ReasonLinkUsed. The grant comes back with that refusal and with

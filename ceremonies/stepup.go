@@ -107,11 +107,7 @@ func (rp *RelyingParty) candidates(account Account, action Action, purpose Purpo
 // BeginStepUp asks the person for one of their passkeys or security keys, for what
 // is asked and nothing else. See candidates for who may.
 func (rp *RelyingParty) BeginStepUp(ctx context.Context, grant Grant, ask Ask) (StepUp, error) {
-	account, err := rp.account(ctx, grant)
-	if err != nil {
-		return StepUp{}, err
-	}
-	action, err := rp.action(ctx, grant)
+	account, action, err := rp.parties(ctx, grant)
 	if err != nil {
 		return StepUp{}, err
 	}
@@ -202,11 +198,7 @@ func (rp *RelyingParty) FinishProof(ctx context.Context, grant Grant, purpose Pu
 	}
 	ctx, cancel := lasting(ctx)
 	defer cancel()
-	account, err := rp.account(ctx, grant)
-	if err != nil {
-		return Proof{}, err
-	}
-	action, err := rp.action(ctx, grant)
+	account, action, err := rp.parties(ctx, grant)
 	if err != nil {
 		return Proof{}, err
 	}
