@@ -149,8 +149,13 @@ func TestRegisteredCredentialIsRefused(t *testing.T) {
 	world.EnrolSoftware("anna", s)
 	other := ceremonytest.NewSoftware(t, ceremonytest.ES256)
 	world.EnrolSoftware("bert", other)
-	for name, user := range map[string]events.UserID{"of the same person": "anna", "of another person": "cleo"} {
-		t.Run("7.1 step 27: a credential "+name, func(t *testing.T) {
+	// In this order: registering for somebody else gives the device another user handle.
+	for _, row := range []struct {
+		name string
+		user events.UserID
+	}{{"of the same person", "anna"}, {"of another person", "cleo"}} {
+		t.Run("7.1 step 27: a credential "+row.name, func(t *testing.T) {
+			user := row.user
 			w := world.In(t)
 			grant := w.TrackNew(user)
 			if user == "anna" {
