@@ -22,6 +22,7 @@ export function stage(url) {
     account: (user) => ask("account", { user }),
     passkey: async (user) => (await ask("account", { user })).authenticators.find((a) => a.Method === "PASSKEY"),
     remove: (user) => ask("remove", { user }),
+    app: (user) => ask("app", { user }),
     last: (id) => ask("last", id),
   };
 }

@@ -80,6 +80,21 @@ func newStage(t *testing.T, framed bool, changes ...func(*pages.Config)) *stage 
 		s.Remove(wanted.User)
 		write(w, nil)
 	})
+	routes.HandleFunc("POST /test/app", func(w http.ResponseWriter, r *http.Request) { // taken over from another system
+		var wanted struct{ User events.UserID }
+		read(r, &wanted)
+		const uri = "otpauth://totp/Shop:anna?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Shop"
+		added, err := s.RP.ImportApp(wanted.User, "IMPORTEDAPPIMPORTEDAPP1234", uri)
+		if err == nil {
+			added.ID, added.User, added.CreatedAt = "IMPORTEDAPPIMPORTEDAPP1234", wanted.User, s.Clock.Now()
+			err = s.Store.AddAuthenticator(r.Context(), added, events.ByApplication)
+		}
+		if err != nil {
+			s.Error(err)
+		}
+		s.Clock.Move(time.Second)
+		write(w, nil)
+	})
 	routes.HandleFunc("POST /test/last", func(w http.ResponseWriter, r *http.Request) {
 		var id events.ActionID
 		read(r, &id)
