@@ -109,9 +109,9 @@ func TestNothingOfAnotherPersonServes(t *testing.T) {
 	})
 	t.Run("default", func(t *testing.T) {
 		err := w.RP.Prefer(t.Context(), grant, of(w, "mallory", events.MethodPasskey).ID)
-		wantRefused(t, err, ceremonies.CodeInvalidRequest, ceremonies.ReasonChallengeUnknown)
+		wantRefused(t, err, ceremonies.CodeInvalidRequest, ceremonies.ReasonNoAuthenticator)
 		err = w.RP.Rename(t.Context(), grant, of(w, "mallory", events.MethodPasskey).ID, "Mine")
-		wantRefused(t, err, ceremonies.CodeInvalidRequest, ceremonies.ReasonChallengeUnknown)
+		wantRefused(t, err, ceremonies.CodeInvalidRequest, ceremonies.ReasonNoAuthenticator)
 		if preferred := w.Account("anna").Preferred(); preferred.User != "anna" {
 			t.Errorf("%s's authenticator is preferred", preferred.User)
 		}
